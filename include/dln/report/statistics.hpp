@@ -1,0 +1,30 @@
+#pragma once
+// Intervals and paired tests for evaluations. Pure.
+
+#include <cstddef>
+#include <vector>
+
+namespace dln {
+
+struct Interval {
+    double low = 0.0;
+    double high = 0.0;
+};
+
+/// Wilson score interval for `successes` of `trials` (E. B. Wilson 1927, eq. with z = normal quantile of
+/// 1 - (1-confidence)/2). No trials: [0, 1].
+[[nodiscard]] Interval wilson_interval(std::size_t successes,
+                                       std::size_t trials,
+                                       double confidence = 0.95);
+
+/// Outcome of a paired comparison of two systems on the same examples.
+struct PairedTest {
+    std::size_t only_first = 0;   ///< examples that only the first got right
+    std::size_t only_second = 0;  ///< examples that only the second got right
+    double p_value = 1.0;         ///< two-sided exact binomial (McNemar) over the discordant pairs
+};
+
+/// Pre: both have the same size. No discordant pair: p = 1.
+[[nodiscard]] PairedTest mcnemar(const std::vector<bool>& first, const std::vector<bool>& second);
+
+}  // namespace dln

@@ -1,0 +1,46 @@
+#include "dln/report/statistics.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include <boost/math/distributions/binomial.hpp>
+#include <boost/math/distributions/normal.hpp>
+
+#include "dln/error.hpp"
+
+namespace dln {
+
+Interval wilson_interval(std::size_t successes, std::size_t trials, double confidence) {
+    DLN_ASSERT(successes <= trials, "{} of {}", successes, trials);
+    DLN_ASSERT(confidence > 0.0 && confidence < 1.0, "{}", confidence);
+    if (trials == 0) {
+        return {.low = 0.0, .high = 1.0};
+    }
+    const double z = boost::math::quantile(boost::math::normal(), 1.0 - (1.0 - confidence) / 2.0);
+    const double n = static_cast<double>(trials);
+    const double share = static_cast<double>(successes) / n;
+    const double scale = 1.0 / (1.0 + z * z / n);
+    const double centre = scale * (share + z * z / (2.0 * n));
+    const double half = scale * z * std::sqrt(share * (1.0 - share) / n + z * z / (4.0 * n * n));
+    // at the ends the bound is exactly 0 or 1; arithmetic leaves 1e-17
+    return {.low = successes == 0 ? 0.0 : std::max(0.0, centre - half),
+            .high = successes == trials ? 1.0 : std::min(1.0, centre + half)};
+}
+
+PairedTest mcnemar(const std::vector<bool>& first, const std::vector<bool>& second) {
+    DLN_ASSERT(first.size() == second.size(), "{} against {}", first.size(), second.size());
+    PairedTest test;
+    for (std::size_t i = 0; i < first.size(); ++i) {
+        test.only_first += first[i] && !second[i] ? 1U : 0U;
+        test.only_second += second[i] && !first[i] ? 1U : 0U;
+    }
+    const auto discordant = test.only_first + test.only_second;
+    if (discordant > 0) {
+        const boost::math::binomial fair(static_cast<double>(discordant), 0.5);
+        const auto fewer = static_cast<double>(std::min(test.only_first, test.only_second));
+        test.p_value = std::min(1.0, 2.0 * boost::math::cdf(fair, fewer));
+    }
+    return test;
+}
+
+}  // namespace dln
