@@ -1,0 +1,127 @@
+#include "dln/data/generate.hpp"
+
+#include <array>
+#include <unordered_set>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "dln/error.hpp"
+#include "dln/text/utf8.hpp"
+
+#include "generators.hpp"
+
+namespace dln {
+namespace {
+
+struct Task {
+    std::string name;
+    std::uint64_t number;  ///< enters the random key: do not change
+    std::vector<std::string> targets;
+    std::string (*make)(CounterRng&, std::size_t target);
+};
+
+const std::array<Task, 3>& tasks() {
+    static const std::array<Task, 3> kTasks{{
+        {"adjective-order", 1, {"(A)", "(B)"}, make_adjective_order},
+        {"navigate", 2, {"Yes", "No"}, make_navigate},
+        {"seven-object-deduction",
+         3,
+         {"(A)", "(B)", "(C)", "(D)", "(E)", "(F)", "(G)"},
+         make_seven_object_deduction},
+    }};
+    return kTasks;
+}
+
+const Task& task_named(std::string_view name) {
+    for (const auto& task : tasks()) {
+        if (task.name == name) {
+            return task;
+        }
+    }
+    const auto& known = generated_task_names();
+    const auto near = near_miss(name, known);
+    throw UsageError(fmt::format("no task \"{}\". Expected one of: {}.{}", printable(name, 60),
+                                 fmt::join(known, ", "),
+                                 near ? fmt::format(" Did you mean \"{}\"?", *near) : ""));
+}
+
+/// Makes one example after the other; remembers inputs so that none comes twice.
+class Generator {
+  public:
+    Generator(const Task& task, std::uint64_t seed) : task_(task), seed_(seed) {}
+
+    Dataset make_part(std::size_t part, std::size_t size) {
+        Dataset examples;
+        std::vector<std::size_t> order;
+        const auto targets = task_.targets.size();
+        for (std::size_t i = 0; i < size; ++i) {
+            if (i % targets == 0) {  // every block of examples has each target once
+                order = CounterRng({.seed = seed_,
+                                    .step = task_.number,
+                                    .layer = 1 + part,
+                                    .role = RandomRole::data_generator,
+                                    .example = i / targets})
+                            .permutation(targets);
+            }
+            const auto target = order[i % targets];
+            examples.add(new_input(target), task_.targets[target]);
+        }
+        return examples;
+    }
+
+  private:
+    std::string new_input(std::size_t target) {
+        constexpr std::uint64_t kAttempts = 1000;
+        for (std::uint64_t attempt = 0; attempt < kAttempts; ++attempt) {
+            CounterRng rng({.seed = seed_,
+                            .step = task_.number,
+                            .role = RandomRole::data_generator,
+                            .example = index_,
+                            .sample = attempt});
+            auto input = task_.make(rng, target);
+            if (inputs_.insert(input).second) {
+                ++index_;
+                return input;
+            }
+        }
+        throw UsageError(
+            fmt::format("task {} has hardly more than {} different examples: ask for fewer",
+                        task_.name, inputs_.size()));
+    }
+
+    const Task& task_;
+    std::uint64_t seed_;
+    std::uint64_t index_ = 0;
+    std::unordered_set<std::string> inputs_;
+};
+
+}  // namespace
+
+const std::vector<std::string>& generated_task_names() {
+    static const std::vector<std::string> kNames = [] {
+        std::vector<std::string> names;
+        for (const auto& task : tasks()) {
+            names.push_back(task.name);
+        }
+        return names;
+    }();
+    return kNames;
+}
+
+std::vector<std::string> generated_task_targets(std::string_view task) {
+    return task_named(task).targets;
+}
+
+std::vector<Part> generate_parts(std::string_view task,
+                                 const std::vector<PartSize>& sizes,
+                                 std::uint64_t seed) {
+    Generator generator(task_named(task), seed);
+    std::vector<Part> parts;
+    for (std::size_t p = 0; p < sizes.size(); ++p) {
+        parts.push_back({.name = sizes[p].name, .examples = generator.make_part(p, sizes[p].size)});
+    }
+    return parts;
+}
+
+}  // namespace dln
