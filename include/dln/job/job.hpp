@@ -1,0 +1,179 @@
+#pragma once
+// A job: all that a training run is told, with every default written out. Read from JSON with comments by
+// read_job (rank 0), broadcast as resolved JSON, rebuilt on every rank by job_from_json. Pure data.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "dln/data/split_spec.hpp"
+
+namespace dln {
+
+// ---- data --------------------------------------------------------------------------------------
+
+struct DataSpec {
+    SplitSpec train;
+    std::optional<SplitSpec> dev;   ///< absent: best prompts are those of the last step
+    std::optional<SplitSpec> test;  ///< read for the final evaluation only
+};
+
+/// A class of a class-constrained last layer. Verbalizers are the texts that stand for it.
+struct ClassSpec {
+    std::string name;  ///< what examples have as target
+    std::vector<std::string> verbalizers;
+};
+
+// ---- network -----------------------------------------------------------------------------------
+
+/// The words around prompt and input. Variables: {{prompt}}, {{input}}, {{examples}}.
+struct TemplateSpec {
+    std::string name;
+    std::string text;
+    bool chat = false;  ///< send as one user message of the model's chat template
+    std::optional<std::string> separator;  ///< before the target; default: scoring's, "" with chat
+};
+
+struct LayerSpec {
+    std::vector<std::string> prompts;  ///< initial prompts; the first is the incumbent
+    std::vector<TemplateSpec> templates;
+    bool train = true;
+    std::size_t few_shot = 0;  ///< training examples shown in {{examples}} or before the template
+    int max_tokens = 64;       ///< of a generated output
+    double temperature = 0.0;
+    std::vector<std::string> stop;
+    /// What the next layer sees: {{input}} and {{output}}; absent: the output alone.
+    std::optional<std::string> residual;
+};
+
+struct NetworkSpec {
+    std::vector<LayerSpec> layers;  ///< at least one
+    bool strip_options = false;     ///< hidden layers do not see a trailing "Options:" block
+};
+
+// ---- scoring -----------------------------------------------------------------------------------
+
+enum class Objective {
+    class_log_prob,  ///< log p(class of y) normalised over the classes
+    log_prob,        ///< log p(y) by length_normalise
+    accuracy,        ///< generate or classify, then compare by metric
+};
+enum class LengthNormalise { mean, sum, bytes };
+enum class VerbalizerCombine { sum, max };
+enum class Metric { exact_match, number };
+
+struct ScoringSpec {
+    Objective objective = Objective::class_log_prob;
+    std::string separator = "\n";
+    LengthNormalise length_normalise = LengthNormalise::mean;
+    double burn_in = 0.05;  ///< share of a target's first tokens that is not scored, [0, 1)
+    VerbalizerCombine verbalizers = VerbalizerCombine::sum;
+    bool leading_space = true;  ///< score each verbalizer also with a space before it
+    Metric metric = Metric::exact_match;
+    bool ignore_case = false;
+    double min_scored = 1.0;  ///< share of examples that must have a score for a candidate to win
+    std::size_t block = 16;   ///< examples a unit
+};
+
+// ---- training ----------------------------------------------------------------------------------
+
+/// How proposals are asked for. Variables: {{message}}, {{prompt}}, {{#successes}}, {{#errors}},
+/// {{#examples}} (each with {{input}}, {{target}}, {{output}}), {{classes}}.
+struct ProposalTemplateSpec {
+    std::string name;  ///< a built-in name when `text` is empty
+    std::string text;
+    std::vector<std::string> messages;  ///< alternatives for {{message}}, cycled
+    bool chat = true;
+};
+
+struct ProposalSpec {
+    std::vector<ProposalTemplateSpec> templates;  ///< cycled over the proposals of a step
+    double temperature = 0.7;
+    double top_p = 1.0;
+    int max_tokens = 48;
+    std::size_t examples = 6;  ///< most examples shown of each kind
+    std::size_t block = 6;     ///< generations decoded together: one unit
+};
+
+struct TrainSpec {
+    std::int64_t steps = 10;
+    std::size_t batch_size = 20;
+    bool class_balanced = true;   ///< batches balanced by target (class jobs)
+    std::size_t candidates = 10;  ///< the incumbent and candidates-1 proposals
+    ProposalSpec proposals;
+    bool held_out_ranking = false;  ///< propose from one half of the batch, rank on the other
+    std::size_t memory = 0;         ///< prompts best on dev that are candidates in every step
+    std::size_t tolerance = 0;      ///< dev evaluations without a gain before going back; 0: never
+    std::int64_t eval_every = 1;
+    bool eval_initial = true;  ///< evaluate on dev before step 0
+    double tie_margin =
+        0.0;  ///< a candidate must beat the incumbent by more than this and the noise floor
+};
+
+// ---- backend -----------------------------------------------------------------------------------
+
+enum class BackendKind { scripted, embedded };
+
+struct BackendSpec {
+    BackendKind kind = BackendKind::embedded;
+    // embedded
+    std::string model =
+        "SmolLM2-135M-Instruct.Q4_1";  ///< a name in the model cache or a path to a GGUF
+    std::string weights = "f32";       ///< f32 | f16 | as_is
+    std::string kv_cache = "f32";      ///< f32 | f16
+    int context_tokens = 2048;         ///< of one context with its target
+    int threads = 1;
+    // scripted
+    std::string replies;  ///< JSON lines file of replies; empty: replies by hash
+};
+
+// ---- the whole ---------------------------------------------------------------------------------
+
+struct Job {
+    std::string path;  ///< where it was read, for messages; not part of its identity
+    std::string name;
+    std::uint64_t seed = 0;
+    std::string run_dir;   ///< absolute once resolved
+    std::size_t keep = 0;  ///< newest step files that stay (and the best); 0: all
+    DataSpec data;
+    std::vector<ClassSpec> classes;  ///< empty: the last layer generates
+    NetworkSpec network;
+    ScoringSpec scoring;
+    TrainSpec train;
+    BackendSpec backend;
+};
+
+/// "/train/steps=5" from the command line: a JSON pointer and a value (JSON, else taken as a string).
+struct Override {
+    std::string pointer;
+    std::string value;
+};
+
+/// Reads, overrides, checks and resolves the job file at `path`. Prompts given as {"file": ...} are read
+/// and become text. Touches the files that it names (exists, readable) but writes nothing. Throws
+/// UsageError with one message a fault: file, JSON pointer, what is wrong, what would be right.
+[[nodiscard]] Job read_job(const std::string& path, const std::vector<Override>& overrides = {});
+
+/// The same from text; `path` serves messages and relative paths only.
+[[nodiscard]] Job parse_job(std::string_view text,
+                            const std::string& path,
+                            const std::vector<Override>& overrides = {});
+
+/// A job from what job_to_json wrote, on ranks that may not see the files that it names: the same checks,
+/// but no file is touched.
+[[nodiscard]] Job job_from_json(std::string_view resolved, const std::string& path = "");
+
+/// The resolved job with every default written out; parse_job of it gives the same job again.
+[[nodiscard]] nlohmann::ordered_json job_to_json(const Job& job);
+
+/// Identity of the training that a job describes: SHA-256 (hex) over the resolved job without path, name,
+/// run_dir, keep and the paths of data files, and over the digests of the splits' content, in the order
+/// train, dev, test.
+[[nodiscard]] std::string job_hash(const Job& job, const std::vector<std::string>& data_digests);
+
+}  // namespace dln

@@ -1,0 +1,191 @@
+#include "job/checks.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "dln/text/mustache.hpp"
+#include "dln/text/utf8.hpp"
+
+namespace dln::job {
+namespace {
+
+bool holds(const std::vector<std::string>& names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+std::string in_braces(const std::vector<std::string>& names, const std::string& prefix) {
+    std::string words;
+    for (const auto& name : names) {
+        words += fmt::format("{}{{{{{}{}}}}}", words.empty() ? "" : ", ", prefix, name);
+    }
+    return words;
+}
+
+/// What is wrong with one use of a variable, or nothing.
+std::string fault_of(const TemplateUse& use, const Offered& offered) {
+    const auto is_list = [&](const std::string& name) { return holds(offered.lists, name); };
+    auto texts = offered.texts;
+    if (std::any_of(use.inside.begin(), use.inside.end(), is_list)) {
+        texts.insert(texts.end(), offered.inside.begin(), offered.inside.end());
+    }
+    if (holds(texts, use.name) || (use.section && is_list(use.name))) {
+        return {};
+    }
+    if (is_list(use.name)) {
+        return fmt::format(
+            "{{{{{0}}}}} is a list. Write {{{{#{0}}}}}...{{{{/{0}}}}} with {1} inside.", use.name,
+            in_braces(offered.inside, ""));
+    }
+    if (holds(offered.inside, use.name)) {
+        return fmt::format("{{{{{}}}}} is known only inside {}.", use.name,
+                           in_braces(offered.lists, "#"));
+    }
+    auto expected = in_braces(texts, "");
+    if (!offered.lists.empty()) {
+        expected += ", " + in_braces(offered.lists, "#");
+    }
+    auto known = texts;
+    known.insert(known.end(), offered.lists.begin(), offered.lists.end());
+    return fmt::format("unknown variable {{{{{}}}}}. Expected one of: {}.{}",
+                       printable(use.name, 60), expected, hint_for(use.name, known));
+}
+
+void check_classes(Reader& reader, const Job& job) {
+    if (job.classes.size() == 1) {
+        reader.fail("there is only one class. Expected at least 2, or none for free text.",
+                    {"classes"});
+    }
+    struct Owner {
+        std::string verbalizer;
+        std::size_t owner;
+    };
+    std::vector<Owner> seen;
+    for (std::size_t i = 0; i < job.classes.size(); ++i) {
+        const auto& verbalizers = job.classes[i].verbalizers;
+        for (std::size_t j = 0; j < verbalizers.size(); ++j) {
+            const std::string trimmed(trim(verbalizers[j]));
+            for (const auto& [verbalizer, owner] : seen) {
+                const bool is_same = verbalizer == verbalizers[j];
+                const bool is_near =
+                    trim(verbalizer) == trimmed && (owner != i || job.scoring.leading_space);
+                if (is_same || is_near) {
+                    reader.fail(
+                        fmt::format("\"{}\" stands for class \"{}\" already{}. Each verbalizer may "
+                                    "occur once.",
+                                    printable(verbalizers[j], 60),
+                                    printable(job.classes[owner].name, 60),
+                                    is_same ? "" : " (white space at the ends does not count)"),
+                        {"classes", std::to_string(i), "verbalizers", std::to_string(j)});
+                    break;
+                }
+            }
+            seen.push_back({verbalizers[j], i});
+        }
+    }
+}
+
+void check_scoring(Reader& reader, const Job& job) {
+    if (job.scoring.objective == Objective::class_log_prob && job.classes.empty()) {
+        reader.fail(
+            "\"class_log_prob\" (the default) needs /classes, which is empty. Name the classes, or "
+            "choose \"log_prob\" or \"accuracy\".",
+            {"scoring", "objective"});
+    }
+}
+
+void check_train(Reader& reader, const Job& job) {
+    const auto& train = job.train;
+    if (train.held_out_ranking && train.batch_size < 2) {
+        reader.fail(
+            fmt::format("held-out ranking needs two halves of the batch, but batch_size is {}. "
+                        "Expected batch_size of at least 2.",
+                        train.batch_size),
+            {"train", "held_out_ranking"});
+    }
+    for (const auto& [name, value] :
+         {std::pair("memory", train.memory), std::pair("tolerance", train.tolerance)}) {
+        if (value > 0 && !job.data.dev) {
+            reader.fail(
+                fmt::format("{} needs evaluations on dev, but /data/dev is absent. Name a dev "
+                            "split, or set it to 0.",
+                            value),
+                {"train", name});
+        }
+    }
+}
+
+void check_trained_layers(Reader& reader, const Job& job) {
+    for (std::size_t l = 0; l < job.network.layers.size(); ++l) {
+        const auto& layer = job.network.layers[l];
+        for (std::size_t t = 0; layer.train && t < layer.templates.size(); ++t) {
+            const auto uses = Mustache(layer.templates[t].text).uses();
+            const bool has_prompt = std::any_of(uses.begin(), uses.end(), [](const auto& use) {
+                return use.name == "prompt" && !use.section;
+            });
+            if (!has_prompt) {
+                reader.fail(
+                    "a layer that is trained needs {{prompt}} in its templates. Add it, or set "
+                    "the layer's \"train\" to false.",
+                    {"network", "layers", std::to_string(l), "templates", std::to_string(t),
+                     "text"});
+            }
+        }
+    }
+}
+
+}  // namespace
+
+void check_template(Reader& reader,
+                    const std::string& name,
+                    const std::string& text,
+                    const Offered& offered,
+                    const std::string& needed) {
+    std::vector<TemplateUse> uses;
+    try {
+        uses = Mustache(text).uses();
+    } catch (const TemplateError& error) {
+        reader.fail(error.what(), {name});
+        return;
+    }
+    for (const auto& use : uses) {
+        const auto fault = fault_of(use, offered);
+        if (!fault.empty()) {
+            reader.fail(fmt::format("line {}, column {}: {}", use.line, use.column, fault), {name});
+        }
+    }
+    const bool is_complete =
+        needed.empty() || std::any_of(uses.begin(), uses.end(), [&](const TemplateUse& use) {
+            return use.name == needed && !use.section;
+        });
+    if (!is_complete) {
+        reader.fail(
+            fmt::format("the template has no {{{{{0}}}}}. Expected {{{{{0}}}}} where the {0} goes.",
+                        needed),
+            {name});
+    }
+}
+
+void check_unique(Reader& reader,
+                  const std::vector<std::string>& names,
+                  const std::string& list,
+                  const std::string& what) {
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        const auto first = std::find(names.begin(), names.end(), names[i]) - names.begin();
+        if (static_cast<std::size_t>(first) < i) {
+            reader.fail(
+                fmt::format("\"{}\" is the name of {} {} already. Each name may occur once.",
+                            printable(names[i], 60), what, first),
+                {list, std::to_string(i), "name"});
+        }
+    }
+}
+
+void check_job(Reader& reader, const Job& job) {
+    check_classes(reader, job);
+    check_scoring(reader, job);
+    check_train(reader, job);
+    check_trained_layers(reader, job);
+}
+
+}  // namespace dln::job

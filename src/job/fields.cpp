@@ -1,0 +1,222 @@
+#include "job/fields.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+
+#include "dln/text/utf8.hpp"
+
+#include "job/checks.hpp"
+#include "job/file_codecs.hpp"
+#include "job/object_codec.hpp"
+
+namespace dln::job {
+namespace {
+
+const char* const kDefaultTemplate = "{{prompt}}\n\n{{input}}";
+
+// ---- data and classes --------------------------------------------------------------------------
+
+void finish_split(Reader& reader, const Json& json, SplitSpec& split) {
+    if (json.contains("format") || split.path.empty()) {
+        return;
+    }
+    const auto extension = std::filesystem::path(split.path).extension();
+    if (extension == ".jsonl" || extension == ".ndjson") {
+        split.format = DataFormat::json_lines;
+    } else if (extension == ".csv") {
+        split.format = DataFormat::csv;
+    } else if (extension == ".json") {
+        split.format = DataFormat::bbh;
+    } else {
+        reader.fail(
+            fmt::format("the extension \"{}\" does not tell the format. Set \"format\" to one of: "
+                        "\"json_lines\", \"csv\", \"bbh\".",
+                        printable(extension.string())),
+            {"format"});
+    }
+}
+
+Codec<SplitSpec> split() {
+    ObjectCodec<SplitSpec> spec("split", "A file of examples.");
+    spec.shorthand(text_shorthand("path", "a text, which is its `path`"))
+        .field("path", &SplitSpec::path, input_path(), "The file, read once by rank 0.",
+               {.required = true})
+        .field(
+            "format", &SplitSpec::format,
+            choice<DataFormat>({{DataFormat::json_lines, "json_lines"},
+                                {DataFormat::csv, "csv"},
+                                {DataFormat::bbh, "bbh"}}),
+            "`json_lines`: one object a line; `csv`: RFC 4180 with a header line; `bbh`: one JSON "
+            "document with a list \"examples\".",
+            {.default_text = "by the extension .jsonl, .ndjson, .csv or .json"})
+        .field("input_field", &SplitSpec::input_field, non_empty_text(),
+               "Name of the field or column with the input.")
+        .field("target_field", &SplitSpec::target_field, non_empty_text(),
+               "Name of the field or column with the target.")
+        .field("labels", &SplitSpec::labels, renamings(),
+               "What a target in the file is called in this job, e.g. `{\"0\": \"no\", \"1\": "
+               "\"yes\"}`.")
+        .field("limit", &SplitSpec::limit, integer<std::size_t>(0),
+               "Only the first so many examples; 0 takes all.");
+    return spec.build(finish_split);
+}
+
+Codec<DataSpec> data() {
+    ObjectCodec<DataSpec> spec("data", "The examples.");
+    spec.field("train", &DataSpec::train, split(), "Batches are drawn from it.", {.required = true})
+        .field("dev", &DataSpec::dev, nullable(split()),
+               "Decides which prompts are the best; without it those of the last step are.")
+        .field("test", &DataSpec::test, nullable(split()), "Read for the final evaluation only.");
+    return spec.build();
+}
+
+Codec<ClassSpec> class_entry() {
+    ObjectCodec<ClassSpec> spec("class", "An answer that the last layer may give.");
+    spec.shorthand(text_shorthand("name", "a text, which is its `name` and its verbalizer"))
+        .field("name", &ClassSpec::name, non_empty_text(), "What examples have as target.",
+               {.required = true})
+        .field("verbalizers", &ClassSpec::verbalizers,
+               list(non_empty_text(), Brackets::optional, 1),
+               "The texts that stand for the class; no two classes share one.",
+               {.default_text = "the name"});
+    return spec.build([](Reader& reader, const Json& json, ClassSpec& entry) {
+        if (!json.contains("verbalizers")) {
+            entry.verbalizers = {entry.name};
+        }
+        for (std::size_t i = 0; i < entry.verbalizers.size(); ++i) {
+            if (!entry.verbalizers[i].empty() && trim(entry.verbalizers[i]).empty()) {
+                reader.fail("white space only. Expected a text that a model can answer with.",
+                            {"verbalizers", std::to_string(i)});
+            }
+        }
+    });
+}
+
+// ---- network -----------------------------------------------------------------------------------
+
+Codec<TemplateSpec> layer_template() {
+    ObjectCodec<TemplateSpec> spec("template",
+                                   "The words around prompt and input, with the variables "
+                                   "`{{prompt}}`, `{{input}}` (needed) and "
+                                   "`{{examples}}` (the few-shot examples).");
+    spec.shorthand(text_shorthand("text", "a text, which is its `text`"))
+        .field("name", &TemplateSpec::name, non_empty_text(), "For reports; unique in its layer.",
+               {.default_text = "`t1`, `t2`, ... by position"})
+        .field("text", &TemplateSpec::text, text(), "The template.", {.required = true})
+        .field("chat", &TemplateSpec::chat, boolean(),
+               "Send it as one user message of the model's own chat template.")
+        .field("separator", &TemplateSpec::separator, nullable(text()),
+               "What stands between the rendered template and the target; scored with the target.",
+               {.default_text = "scoring's, or `\"\"` with `chat`"});
+    return spec.build([](Reader& reader, const Json& json, TemplateSpec& entry) {
+        if (json.contains("text")) {
+            check_template(reader, "text", entry.text,
+                           {.texts = {"prompt", "input", "examples"}, .lists = {}, .inside = {}},
+                           "input");
+        }
+    });
+}
+
+void finish_layer(Reader& reader, const Json& json, LayerSpec& layer) {
+    if (!json.contains("templates") && !json.contains("template")) {
+        layer.templates = {{.name = "", .text = kDefaultTemplate, .chat = false, .separator = {}}};
+    }
+    name_entries(reader, "t", layer.templates);
+    if (layer.residual) {
+        check_template(reader, "residual", *layer.residual,
+                       {.texts = {"input", "output"}, .lists = {}, .inside = {}}, "output");
+    }
+}
+
+Codec<LayerSpec> layer() {
+    ObjectCodec<LayerSpec> spec(
+        "layer", "One language-model call: a template rendered with (prompt, input).");
+    spec.field("prompts", &LayerSpec::prompts, list(text_or_file(), Brackets::optional, 1),
+               "Initial prompts; the first is the incumbent of the first step.",
+               {.required = true, .alias = "prompt"})
+        .field("templates", &LayerSpec::templates, list(layer_template(), Brackets::optional, 1),
+               "How prompt and input become the context of a call.",
+               {.alias = "template", .default_text = "`" + Json(kDefaultTemplate).dump() + "`"})
+        .field("train", &LayerSpec::train, boolean(), "false freezes the layer's prompt.")
+        .field("few_shot", &LayerSpec::few_shot, integer<std::size_t>(0, 1000),
+               "Training examples shown in `{{examples}}`, or before the template without it.")
+        .field("max_tokens", &LayerSpec::max_tokens, integer<int>(1, kMostTokens),
+               "Most tokens of a generated output.")
+        .field("temperature", &LayerSpec::temperature, number({.high = 100.0}),
+               "Of the forward pass; 0 takes the most probable token.")
+        .field("stop", &LayerSpec::stop, list(non_empty_text(), Brackets::optional),
+               "Texts before which generation ends.")
+        .field("residual", &LayerSpec::residual, nullable(text()),
+               "Template of what the next layer sees, with `{{input}}` and `{{output}}` (needed); "
+               "absent: the output alone.");
+    return spec.build(finish_layer);
+}
+
+Codec<NetworkSpec> network() {
+    ObjectCodec<NetworkSpec> spec("network", "The stack of layers, first to last.");
+    spec.field("layers", &NetworkSpec::layers, list(layer(), Brackets::needed, 1),
+               "The layers; the last one answers.", {.required = true})
+        .field("strip_options", &NetworkSpec::strip_options, boolean(),
+               "Cut a trailing \"Options:\" block from what hidden layers see.");
+    return spec.build();
+}
+
+// ---- the whole ---------------------------------------------------------------------------------
+
+void finish_job(Reader& reader, const Json& json, Job& job) {
+    if (!json.contains("name")) {
+        job.name = reader.stem();
+    }
+    if (!json.contains("run_dir")) {
+        std::error_code error;
+        const auto path = std::filesystem::absolute("runs/" + job.name, error);
+        job.run_dir = path.lexically_normal().string();
+    }
+    std::vector<std::string> names;
+    for (const auto& entry : job.classes) {
+        names.push_back(entry.name);
+    }
+    check_unique(reader, names, "classes", "class");
+    for (auto& entry : job.network.layers) {
+        for (auto& layer_template : entry.templates) {
+            if (!layer_template.separator) {
+                layer_template.separator = layer_template.chat ? "" : job.scoring.separator;
+            }
+        }
+    }
+    if (!reader.has_failed()) {
+        check_job(reader, job);
+    }
+}
+
+Codec<Job> whole_job() {
+    ObjectCodec<Job> spec("job", "The top level of the file.");
+    spec.field("name", &Job::name, file_name(), "Name of the run, for reports and directories.",
+               {.default_text = "the file's name without its extension"})
+        .field(
+            "seed", &Job::seed, integer<std::uint64_t>(0),
+            "Key of all random numbers; the same job and seed give the same run on any number of "
+            "ranks.")
+        .field("run_dir", &Job::run_dir, output_path(),
+               "Directory of the run; a relative one is relative to the job file.",
+               {.default_text = "`runs/<name>` in the current directory"})
+        .field("keep", &Job::keep, all_or_count(), "Newest step files that stay, beside the best.")
+        .field("data", &Job::data, data(), "The examples.", {.required = true})
+        .field("classes", &Job::classes, list(class_entry()),
+               "The answers that the last layer may give; empty: it generates free text.")
+        .field("network", &Job::network, network(), "The stack of layers.", {.required = true})
+        .field("scoring", &Job::scoring, scoring_fields(), "What a prompt is worth on an example.")
+        .field("train", &Job::train, train_fields(), "The loop: propose, score, select.")
+        .field("backend", &Job::backend, backend_fields(), "The language model.");
+    return spec.build(finish_job);
+}
+
+}  // namespace
+
+const Codec<Job>& job_codec() {
+    static const Codec<Job> codec = whole_job();
+    return codec;
+}
+
+}  // namespace dln::job

@@ -1,0 +1,38 @@
+#pragma once
+// The one table of what a job may hold. A new field is one line in fields.cpp or
+// training_fields.cpp and one member in dln/job/job.hpp: reading, messages, the resolved job, the
+// schema and the documentation follow.
+
+#include <string>
+#include <vector>
+
+#include "dln/job/job.hpp"
+
+#include "job/checks.hpp"
+#include "job/codec.hpp"
+
+namespace dln::job {
+
+constexpr std::uint64_t kMostTokens = 1'000'000;
+
+[[nodiscard]] const Codec<Job>& job_codec();
+
+// Sections of the table that have a source of their own.
+[[nodiscard]] Codec<ScoringSpec> scoring_fields();
+[[nodiscard]] Codec<TrainSpec> train_fields();
+[[nodiscard]] Codec<BackendSpec> backend_fields();
+
+/// Names those that have no name by their position, and checks that all differ.
+template <class Entry>
+void name_entries(Reader& reader, const std::string& prefix, std::vector<Entry>& entries) {
+    std::vector<std::string> names;
+    for (auto& entry : entries) {
+        if (entry.name.empty()) {
+            entry.name = prefix + std::to_string(names.size() + 1);
+        }
+        names.push_back(entry.name);
+    }
+    check_unique(reader, names, "templates", "template");
+}
+
+}  // namespace dln::job

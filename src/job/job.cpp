@@ -1,0 +1,87 @@
+#include "dln/job/job.hpp"
+
+#include <array>
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+
+#include "dln/error.hpp"
+#include "dln/text/utf8.hpp"
+
+#include "job/fields.hpp"
+#include "job/json_text.hpp"
+#include "job/overrides.hpp"
+
+namespace dln {
+namespace {
+
+Job parse(std::string_view text,
+          const std::string& path,
+          const std::vector<Override>& overrides,
+          job::FileAccess access) {
+    auto json = job::parse_json_text(text, path);
+    if (!json.is_object()) {
+        throw UsageError(fmt::format("{}: wrong type: found {}. Expected an object: {{ ... }}.",
+                                     path.empty() ? "job" : printable(path), job::describe(json)));
+    }
+    json.erase("$schema");
+    const auto& codec = job::job_codec();
+    job::apply_overrides(json, *codec.shape, overrides);
+    Job result;
+    result.path = path;
+    job::Reader reader(path, json, *codec.shape, access);
+    codec.read(reader, json, result);
+    reader.throw_faults();
+    return result;
+}
+
+std::string sha256(std::string_view bytes) {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned int size = 0;
+    const auto ok =
+        EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr);
+    DLN_ASSERT(ok == 1, "SHA-256 failed");
+    std::string hex;
+    for (unsigned int i = 0; i < size; ++i) {
+        hex += fmt::format("{:02x}", digest[i]);
+    }
+    return hex;
+}
+
+}  // namespace
+
+Job read_job(const std::string& path, const std::vector<Override>& overrides) {
+    const auto text = job::read_bytes(path);
+    if (!text) {
+        throw UsageError(
+            fmt::format("{}: cannot be read. Expected the path of a job file.", printable(path)));
+    }
+    return parse_job(*text, path, overrides);
+}
+
+Job parse_job(std::string_view text,
+              const std::string& path,
+              const std::vector<Override>& overrides) {
+    return parse(text, path, overrides, job::FileAccess::check);
+}
+
+Job job_from_json(std::string_view resolved, const std::string& path) {
+    return parse(resolved, path, {}, job::FileAccess::skip);
+}
+
+nlohmann::ordered_json job_to_json(const Job& job) { return job::job_codec().write(job); }
+
+std::string job_hash(const Job& job, const std::vector<std::string>& data_digests) {
+    auto identity = job_to_json(job);
+    for (const auto* name : {"name", "run_dir", "keep"}) {
+        identity.erase(name);
+    }
+    for (auto& split : identity["data"]) {
+        if (split.is_object()) {
+            split.erase("path");
+        }
+    }
+    return sha256(nlohmann::ordered_json{{"job", identity}, {"data", data_digests}}.dump());
+}
+
+}  // namespace dln

@@ -1,0 +1,186 @@
+// The fields of scoring, training and the backend: the second half of the table in fields.cpp.
+
+#include <algorithm>
+
+#include "dln/text/utf8.hpp"
+
+#include "job/checks.hpp"
+#include "job/fields.hpp"
+#include "job/file_codecs.hpp"
+#include "job/object_codec.hpp"
+
+namespace dln::job {
+namespace {
+
+std::vector<std::string> builtin_proposals() { return {"errors", "induction", "paraphrase"}; }
+
+}  // namespace
+
+// ---- scoring -----------------------------------------------------------------------------------
+
+Codec<ScoringSpec> scoring_fields() {
+    ObjectCodec<ScoringSpec> spec("scoring", "What a prompt is worth on an example.");
+    spec.field(
+            "objective", &ScoringSpec::objective,
+            choice<Objective>({{Objective::class_log_prob, "class_log_prob"},
+                               {Objective::log_prob, "log_prob"},
+                               {Objective::accuracy, "accuracy"}}),
+            "`class_log_prob`: log-probability of the target's class, normalised over the classes; "
+            "`log_prob`: of the target text; `accuracy`: answer, then compare.")
+        .field("separator", &ScoringSpec::separator, text(),
+               "What stands between context and target; scored with the target.")
+        .field("length_normalise", &ScoringSpec::length_normalise,
+               choice<LengthNormalise>({{LengthNormalise::mean, "mean"},
+                                        {LengthNormalise::sum, "sum"},
+                                        {LengthNormalise::bytes, "bytes"}}),
+               "A text's score: mean or sum over its tokens, or sum per byte.")
+        .field("burn_in", &ScoringSpec::burn_in, number({.high = 1.0, .high_open = true}),
+               "Share of a target's first tokens that is not scored.")
+        .field("verbalizers", &ScoringSpec::verbalizers,
+               choice<VerbalizerCombine>(
+                   {{VerbalizerCombine::sum, "sum"}, {VerbalizerCombine::max, "max"}}),
+               "How the probabilities of a class's verbalizers become the class's.")
+        .field("leading_space", &ScoringSpec::leading_space, boolean(),
+               "Score each verbalizer also with a space before it.")
+        .field("metric", &ScoringSpec::metric,
+               choice<Metric>({{Metric::exact_match, "exact_match"}, {Metric::number, "number"}}),
+               "When an answer is right: equal first lines, or the target number occurs in it.")
+        .field("ignore_case", &ScoringSpec::ignore_case, boolean(),
+               "`exact_match` folds ASCII letters.")
+        .field("min_scored", &ScoringSpec::min_scored, number({.high = 1.0, .low_open = true}),
+               "Share of a batch's examples that must have a score for a candidate to win.")
+        .field("block", &ScoringSpec::block, integer<std::size_t>(1, 100'000),
+               "Examples a unit of work; results may depend on it in their last digits, never on "
+               "ranks.");
+    return spec.build();
+}
+
+namespace {
+
+// ---- training ----------------------------------------------------------------------------------
+
+void finish_proposal_template(Reader& reader, const Json&, ProposalTemplateSpec& entry) {
+    const auto builtins = builtin_proposals();
+    const bool is_builtin =
+        std::find(builtins.begin(), builtins.end(), entry.name) != builtins.end();
+    if (!entry.text.empty()) {
+        check_template(reader, "text", entry.text,
+                       {.texts = {"message", "prompt", "classes"},
+                        .lists = {"successes", "errors", "examples"},
+                        .inside = {"input", "target", "output"}});
+    } else if (!is_builtin) {
+        reader.fail(
+            fmt::format("\"{}\" is no built-in proposal template. Expected one of: {}; or an "
+                        "object with \"text\".{}",
+                        printable(entry.name, 60), quoted_list(builtins),
+                        hint_for(entry.name, builtins)),
+            {"name"});
+    }
+}
+
+Codec<ProposalTemplateSpec> proposal_template() {
+    ObjectCodec<ProposalTemplateSpec> spec(
+        "proposal template",
+        "How a new prompt is asked for. Variables: `{{message}}`, `{{prompt}}`, `{{classes}}`, and "
+        "the "
+        "sections `{{#successes}}`, `{{#errors}}`, `{{#examples}}` with `{{input}}`, `{{target}}` "
+        "and "
+        "`{{output}}` inside. Built in: `errors`, `induction`, `paraphrase`.");
+    spec.shorthand(text_shorthand("name", "a text, which is the `name` of a built-in template"))
+        .field("name", &ProposalTemplateSpec::name, non_empty_text(),
+               "For reports, unique; without `text` that of a built-in template.",
+               {.default_text = "`p1`, `p2`, ... by position"})
+        .field("text", &ProposalTemplateSpec::text, text(), "The template.",
+               {.default_text = "the built-in template's"})
+        .field("messages", &ProposalTemplateSpec::messages, list(text(), Brackets::optional),
+               "Alternatives for `{{message}}`, cycled.",
+               {.default_text = "the built-in template's"})
+        .field("chat", &ProposalTemplateSpec::chat, boolean(),
+               "Send it as one user message of the model's own chat template.");
+    return spec.build(finish_proposal_template);
+}
+
+Codec<ProposalSpec> proposals() {
+    ObjectCodec<ProposalSpec> spec("proposals", "How candidate prompts are generated.");
+    spec.field(
+            "templates", &ProposalSpec::templates, list(proposal_template(), Brackets::optional, 1),
+            "Cycled over the proposals of a step.",
+            {.alias = "template", .default_text = "`[\"errors\", \"induction\", \"paraphrase\"]`"})
+        .field("temperature", &ProposalSpec::temperature, number({.high = 100.0}),
+               "Of proposals; 0 makes all proposals of one template equal.")
+        .field("top_p", &ProposalSpec::top_p, number({.high = 1.0, .low_open = true}),
+               "Draw from the most probable tokens that have this share together.")
+        .field("max_tokens", &ProposalSpec::max_tokens, integer<int>(1, kMostTokens),
+               "Most tokens of a proposed prompt.")
+        .field("examples", &ProposalSpec::examples, integer<std::size_t>(0, 1000),
+               "Most examples of each kind shown in a proposal template.")
+        .field("block", &ProposalSpec::block, integer<std::size_t>(1, 100'000),
+               "Proposals a unit of work.");
+    return spec.build([](Reader& reader, const Json& json, ProposalSpec& value) {
+        if (!json.contains("templates") && !json.contains("template")) {
+            for (const auto& name : builtin_proposals()) {
+                value.templates.push_back({.name = name, .text = "", .messages = {}, .chat = true});
+            }
+        }
+        name_entries(reader, "p", value.templates);
+    });
+}
+
+}  // namespace
+
+Codec<TrainSpec> train_fields() {
+    ObjectCodec<TrainSpec> spec("train", "The loop: propose, score, select.");
+    spec.field("steps", &TrainSpec::steps, integer<std::int64_t>(0), "Mini-batches to train on.")
+        .field("batch_size", &TrainSpec::batch_size, integer<std::size_t>(1),
+               "Examples of a mini-batch.")
+        .field("class_balanced", &TrainSpec::class_balanced, boolean(),
+               "Batches hold the classes in equal shares (jobs with classes).")
+        .field("candidates", &TrainSpec::candidates, integer<std::size_t>(1, 100'000),
+               "Prompts compared in a step: the incumbent and `candidates` - 1 proposals.")
+        .field("proposals", &TrainSpec::proposals, proposals(),
+               "How candidate prompts are generated.")
+        .field("held_out_ranking", &TrainSpec::held_out_ranking, boolean(),
+               "Propose from one half of the batch and rank on the other.")
+        .field("memory", &TrainSpec::memory, integer<std::size_t>(0, 100'000),
+               "So many prompts that were best on dev are candidates in every step.")
+        .field(
+            "tolerance", &TrainSpec::tolerance, integer<std::size_t>(0),
+            "Go back to the best prompts after so many dev evaluations without a gain; 0: never.")
+        .field("eval_every", &TrainSpec::eval_every, integer<std::int64_t>(1),
+               "Steps between dev evaluations.")
+        .field("eval_initial", &TrainSpec::eval_initial, boolean(),
+               "Evaluate the initial prompts on dev, too.")
+        .field(
+            "tie_margin", &TrainSpec::tie_margin, number(),
+            "A candidate must beat the incumbent's score by more than this and the backend's noise "
+            "floor.");
+    return spec.build();
+}
+
+// ---- backend -----------------------------------------------------------------------------------
+
+Codec<BackendSpec> backend_fields() {
+    ObjectCodec<BackendSpec> spec("backend", "The language model.");
+    spec.field(
+            "kind", &BackendSpec::kind,
+            choice<BackendKind>(
+                {{BackendKind::embedded, "embedded"}, {BackendKind::scripted, "scripted"}}),
+            "`embedded`: llama.cpp in this process; `scripted`: replies from a hash or a file, for "
+            "tests and dry runs.")
+        .field(
+            "model", &BackendSpec::model, model_reference(),
+            "Embedded: a name in the model cache, or the path of a GGUF file (with a `/` or ending "
+            "in `.gguf`).")
+        .field("weights", &BackendSpec::weights, choice_text({"f32", "f16", "as_is"}),
+               "Embedded: type of the weights in memory; `as_is` keeps the file's.")
+        .field("kv_cache", &BackendSpec::kv_cache, choice_text({"f32", "f16"}),
+               "Embedded: type of the cache of keys and values.")
+        .field("context_tokens", &BackendSpec::context_tokens, integer<int>(16, kMostTokens),
+               "Embedded: most tokens of one context with its target.")
+        .field("threads", &BackendSpec::threads, integer<int>(1, 1024), "Embedded: threads a rank.")
+        .field("replies", &BackendSpec::replies, optional_input_path(),
+               "Scripted: JSON lines file of replies; empty: replies by hash.");
+    return spec.build();
+}
+
+}  // namespace dln::job

@@ -1,0 +1,26 @@
+// Writes what is generated from the table of fields: dln_job_docs <source directory>.
+
+#include <fstream>
+#include <iostream>
+#include <string>
+
+#include "dln/job/job_docs.hpp"
+
+namespace {
+
+bool write(const std::string& path, const std::string& text) {
+    std::ofstream out(path, std::ios::binary);
+    out << text;
+    out.close();
+    std::cerr << (out ? "wrote " : "could not write ") << path << "\n";
+    return static_cast<bool>(out);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const std::string root = argc > 1 ? argv[1] : ".";
+    const bool has_schema = write(root + "/jobs/job.schema.json", dln::job_schema());
+    const bool has_page = write(root + "/docs/job-format.md", dln::job_format_markdown());
+    return has_schema && has_page ? 0 : 1;
+}

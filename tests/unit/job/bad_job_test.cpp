@@ -1,0 +1,296 @@
+// Bad jobs: each fault is told with its place, what was found and what would be right.
+#include <gmock/gmock.h>
+
+#include "job_fixture.hpp"
+
+namespace dln {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+/// What --set does to a valid job, and how its message begins and what else it holds.
+struct BadField {
+    const char* pointer;
+    const char* value;
+    const char* start;
+    const char* part = "";
+};
+
+class BadFields : public JobFixture, public testing::WithParamInterface<BadField> {};
+
+TEST_P(BadFields, AreToldWithPlaceAndRemedy) {
+    const auto& c = GetParam();
+    const auto message = fault(kValid, {{c.pointer, c.value}});
+    EXPECT_THAT(message, StartsWith(c.start));
+    EXPECT_THAT(message, HasSubstr(c.part));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    UnknownNames,
+    BadFields,
+    testing::Values(
+        BadField{"/train/stepz", "5",
+                 "tiny.json: /train/stepz: unknown field. Expected one of: steps",
+                 "Did you mean \"steps\"?"},
+        BadField{"/train/batchSize", "5", "tiny.json: /train/batchSize: unknown field",
+                 "Did you mean \"batch_size\"?"},
+        BadField{"/steps", "5", "tiny.json: /steps: unknown field", "It belongs at /train/steps."},
+        BadField{"/data/train/limits", "5", "tiny.json: /data/train/limits: unknown field",
+                 "Did you mean \"limit\"?"},
+        BadField{"/classes/1/verbaliser", "[]", "tiny.json: /classes/1/verbaliser: unknown field",
+                 "Did you mean \"verbalizers\"?"},
+        BadField{"/network/layers/0/a~1b", "1", "tiny.json: /network/layers/0/a~1b: unknown field"},
+        BadField{"/scoring/objective", "acuracy",
+                 "tiny.json: /scoring/objective: unknown value \"acuracy\". Expected one of: "
+                 "\"class_log_prob\", \"log_prob\", \"accuracy\".",
+                 "Did you mean \"accuracy\"?"},
+        BadField{"/backend/kind", "http", "tiny.json: /backend/kind: unknown value \"http\""},
+        BadField{"/data/train/format", "jsonl", "tiny.json: /data/train/format: unknown value"},
+        BadField{"/train/proposals/templates", "erors",
+                 "tiny.json: /train/proposals/templates: \"erors\" is no built-in",
+                 "Did you mean \"errors\"?"},
+        BadField{"/train/proposals/templates", R"([{"messages": ["a"]}])",
+                 "tiny.json: /train/proposals/templates/0/name: \"\" is no built-in"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Types,
+    BadFields,
+    testing::Values(
+        BadField{"/train/steps", "ten",
+                 "tiny.json: /train/steps: wrong type: found the text \"ten\". Expected an integer "
+                 "of at "
+                 "least 0."},
+        BadField{"/train/steps", "5.5",
+                 "tiny.json: /train/steps: wrong type: found the number 5.5"},
+        BadField{"/train/steps", "null", "tiny.json: /train/steps: wrong type: found null"},
+        BadField{"/train/steps", "[5]", "tiny.json: /train/steps: wrong type: found a list"},
+        BadField{
+            "/train/held_out_ranking", "1",
+            "tiny.json: /train/held_out_ranking: wrong type: found the number 1. Expected true or "
+            "false."},
+        BadField{"/scoring/burn_in", "NaN",
+                 "tiny.json: /scoring/burn_in: wrong type: found the text \"NaN\""},
+        BadField{"/scoring/separator", "5", "tiny.json: /scoring/separator: wrong type"},
+        BadField{"/train", "5",
+                 "tiny.json: /train: wrong type: found the number 5. Expected an object"},
+        BadField{"/data/train", "5", "tiny.json: /data/train: wrong type: found the number 5",
+                 "or a text, which is its `path`"},
+        BadField{"/classes", "{}",
+                 "tiny.json: /classes: wrong type: found an object. Expected a list"},
+        BadField{"/classes/0", "true", "tiny.json: /classes/0: wrong type: found true"},
+        BadField{"/network/layers/0/prompt", R"([{"path": "x"}])",
+                 "tiny.json: /network/layers/0/prompt/0: wrong type: found an object. Expected a "
+                 "text or "
+                 "{\"file\": path}."},
+        BadField{"/keep", "some", "tiny.json: /keep: wrong type", "or \"all\""},
+        BadField{"/data/train/labels", R"({"a": 1})",
+                 "tiny.json: /data/train/labels/a: wrong type"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Ranges,
+    BadFields,
+    testing::Values(
+        BadField{"/train/candidates", "0",
+                 "tiny.json: /train/candidates: 0 is out of range. Expected an integer from 1 to "
+                 "100000."},
+        BadField{"/train/batch_size", "0", "tiny.json: /train/batch_size: 0 is out of range"},
+        BadField{"/train/steps", "-1", "tiny.json: /train/steps: -1 is out of range"},
+        BadField{"/train/steps", "9223372036854775808",
+                 "tiny.json: /train/steps: 9223372036854775808", "at most 9223372036854775807"},
+        BadField{"/seed", "18446744073709551616",
+                 "tiny.json: /seed: 1.8446744073709552e+19 is out of"},
+        BadField{"/seed", "-1", "tiny.json: /seed: -1 is out of range"},
+        BadField{"/backend/threads", "4294967297",
+                 "tiny.json: /backend/threads: 4294967297 is out"},
+        BadField{"/keep", "0", "tiny.json: /keep: 0 is out of range"},
+        BadField{"/scoring/burn_in", "1", "tiny.json: /scoring/burn_in: 1 is out of range",
+                 "a number at least 0 and below 1"},
+        BadField{"/scoring/min_scored", "0", "tiny.json: /scoring/min_scored: 0 is out of range"},
+        BadField{"/train/tie_margin", "-0.5", "tiny.json: /train/tie_margin: -0.5 is out of range"},
+        BadField{"/train/proposals/top_p", "1.5", "tiny.json: /train/proposals/top_p: 1.5 is out"},
+        BadField{"/name", "a/b", "tiny.json: /name: \"a/b\" cannot name a directory"},
+        BadField{"/name", "", "tiny.json: /name: \"\" cannot name a directory"},
+        BadField{"/run_dir", "", "tiny.json: /run_dir: the path is empty"},
+        BadField{"/network/layers/0/stop", "", "tiny.json: /network/layers/0/stop: an empty text"},
+        BadField{"/network/layers", "[]", "tiny.json: /network/layers: an empty list"},
+        BadField{"/network/layers/0/prompt", "[]",
+                 "tiny.json: /network/layers/0/prompt: an empty list"},
+        BadField{"/network/layers/0/template", "[]",
+                 "tiny.json: /network/layers/0/template: an empty list"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    MissingParts,
+    BadFields,
+    testing::Values(
+        BadField{"/data", "{}", "tiny.json: /data/train: missing. Expected an object"},
+        BadField{"/network", "{}", "tiny.json: /network/layers: missing."},
+        BadField{"/network/layers/0", "{}", "tiny.json: /network/layers/0/prompts: missing."},
+        BadField{"/data/train", "{}", "tiny.json: /data/train/path: missing."},
+        BadField{"/data/train", "trian.jsonl",
+                 "tiny.json: /data/train: there is no file \"trian.jsonl\"",
+                 "Did you mean \"train.jsonl\"?"},
+        BadField{"/data/train/path", "nowhere/x.jsonl",
+                 "tiny.json: /data/train/path: there is no file"},
+        BadField{"/data/train", ".",
+                 "tiny.json: /data/train: ", "is a directory. Expected a file."},
+        BadField{"/data/train", "\"a\\u0000b\"",
+                 "tiny.json: /data/train: a path cannot hold a NUL byte"},
+        BadField{"/data/train", "prompt.txt",
+                 "tiny.json: /data/train: the extension \".txt\" does not tell the format"},
+        BadField{"/network/layers/0/prompt", R"({"file": "promt.txt"})",
+                 "tiny.json: /network/layers/0/prompt: there is no file",
+                 "Did you mean \"prompt.txt\"?"},
+        BadField{"/network/layers/0/prompt", R"(["a", {"file": "latin1.txt"}])",
+                 "tiny.json: /network/layers/0/prompt/1: \"latin1.txt\" is not UTF-8: the byte at "
+                 "offset "
+                 "3 is invalid"},
+        BadField{"/backend/replies", "none.jsonl",
+                 "tiny.json: /backend/replies: there is no file"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Templates,
+    BadFields,
+    testing::Values(
+        BadField{
+            "/network/layers/0/template", "{{prompt}} {{inptu}}",
+            "tiny.json: /network/layers/0/template: line 1, column 12: unknown variable {{inptu}}. "
+            "Expected one of: {{prompt}}, {{input}}, {{examples}}.",
+            "Did you mean \"input\"?"},
+        BadField{"/network/layers/0/template", "{{prompt}}",
+                 "tiny.json: /network/layers/0/template: the template has no {{input}}"},
+        BadField{"/network/layers/0/template", "{{input}}",
+                 "tiny.json: /network/layers/0/template: a layer that is trained needs {{prompt}}"},
+        BadField{
+            "/network/layers/0/template", R"({"text": "{{prompt}} {{{input}}}"})",
+            "tiny.json: /network/layers/0/template/text: line 1, column 12: {{{name}}} is not"},
+        BadField{"/network/layers/0/residual", "{{prompt}}{{output}}",
+                 "tiny.json: /network/layers/0/residual: line 1, column 1: unknown variable"},
+        BadField{"/network/layers/0/residual", "{{input}}",
+                 "tiny.json: /network/layers/0/residual: the template has no {{output}}"},
+        BadField{
+            "/train/proposals/templates", R"([{"text": "{{errors}}"}])",
+            "tiny.json: /train/proposals/templates/0/text: line 1, column 1: {{errors}} is a list"},
+        BadField{"/train/proposals/templates", R"([{"text": "a\n{{input}}"}])",
+                 "tiny.json: /train/proposals/templates/0/text: line 2, column 1: {{input}} is "
+                 "known only "
+                 "inside {{#successes}}"},
+        BadField{"/train/proposals/templates", R"({"text": "{{#eror}}{{/eror}}"})",
+                 "tiny.json: /train/proposals/templates/text: line 1, column 1: unknown variable",
+                 "Did you mean \"errors\"?"},
+        BadField{
+            "/network/layers/0/templates",
+            R"([{"name": "a", "text": "{{prompt}}{{input}}"}, {"name": "a", "text": "{{prompt}}{{input}}"}])",
+            "tiny.json: /network/layers/0/template/1/name: \"a\" is the name of template 0 "
+            "already"},
+        BadField{"/train/proposals/templates", R"(["errors", "errors"])",
+                 "tiny.json: /train/proposals/templates/1: \"errors\" is the name of template 0"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Combinations,
+    BadFields,
+    testing::Values(
+        BadField{"/classes", R"(["yes"])", "tiny.json: /classes: there is only one class"},
+        BadField{"/classes", "[]",
+                 "tiny.json: /scoring/objective: \"class_log_prob\" (the default) needs"},
+        BadField{"/classes", R"(["a", "b", "a"])",
+                 "tiny.json: /classes/2: \"a\" is the name of class 0 already"},
+        BadField{"/classes/0/verbalizers", R"(["no", "true"])",
+                 "tiny.json: /classes/1/verbalizers/1: \"true\" stands for class \"no\" already"},
+        BadField{"/classes/0/verbalizers", R"(["no", " true "])",
+                 "tiny.json: /classes/1/verbalizers/1: \"true\" stands for class \"no\" already",
+                 "white space at the ends does not count"},
+        BadField{"/classes/0/verbalizers", R"(["no", " no"])",
+                 "tiny.json: /classes/0/verbalizers/1: \" no\" stands for class \"no\" already"},
+        BadField{"/classes/0/verbalizers", R"([" "])",
+                 "tiny.json: /classes/0/verbalizers/0: white space only"},
+        BadField{"/classes/0/verbalizers", "[]",
+                 "tiny.json: /classes/0/verbalizers: an empty list"}));
+
+TEST_F(JobFixture, EqualVerbalizersWithinAClassAreFineWithoutLeadingSpace) {
+    EXPECT_EQ(fault(kValid, {{"/classes/0/verbalizers", R"(["no", " no"])"},
+                             {"/scoring/leading_space", "false"}}),
+              "");
+}
+
+TEST_F(JobFixture, JobsWithoutClassesNeedAnotherObjective) {
+    EXPECT_EQ(fault(kValid, {{"/classes", "[]"}, {"/scoring/objective", "accuracy"}}), "");
+}
+
+TEST_F(JobFixture, HeldOutRankingNeedsTwoHalves) {
+    EXPECT_THAT(
+        fault(kValid, {{"/train/held_out_ranking", "true"}, {"/train/batch_size", "1"}}),
+        StartsWith("tiny.json: /train/held_out_ranking: held-out ranking needs two halves"));
+}
+
+TEST_F(JobFixture, MemoryAndToleranceNeedDev) {
+    EXPECT_EQ(fault(kValid, {{"/train/memory", "2"}}), "");
+    EXPECT_THAT(fault(kValid, {{"/train/memory", "2"}, {"/data/dev", "null"}}),
+                StartsWith("tiny.json: /train/memory: 2 needs evaluations on dev"));
+    EXPECT_THAT(fault(kValid, {{"/train/tolerance", "1"}, {"/data/dev", "null"}}),
+                StartsWith("tiny.json: /train/tolerance: 1 needs"));
+}
+
+TEST_F(JobFixture, AliasAndNameTogetherAreRefused) {
+    EXPECT_THAT(
+        fault(R"({"data": {"train": "train.jsonl"}, "classes": ["a", "b"],
+                  "network": {"layers": [{"prompt": "a", "prompts": ["b"]}]}})"),
+        StartsWith("tiny.json: /network/layers/0: \"prompts\" and \"prompt\" are the same field"));
+}
+
+TEST_F(JobFixture, SeveralFaultsAreToldAtOnce) {
+    EXPECT_EQ(
+        fault(R"({"dta": {}, "network": {"layers": [{"prompt": "a", "few_shot": -1}]}})"),
+        "tiny.json: /dta: unknown field. Expected one of: name, seed, run_dir, keep, data, "
+        "classes, "
+        "network, scoring, train, backend. Did you mean \"data\"?\n"
+        "tiny.json: /data: missing. Expected an object.\n"
+        "tiny.json: /network/layers/0/few_shot: -1 is out of range. Expected an integer from 0 to "
+        "1000.");
+}
+
+TEST_F(JobFixture, FaultsAreToldUpToTen) {
+    std::string text =
+        R"({"data": {"train": "train.jsonl"}, "network": {"layers": [{"prompt": "a"}]})";
+    for (int i = 0; i < 12; ++i) {
+        text += ", \"wrong_" + std::to_string(i) + "\": 1";
+    }
+    const auto message = fault(text + "}");
+    EXPECT_THAT(message, HasSubstr("/wrong_9"));
+    EXPECT_THAT(message, testing::Not(HasSubstr("/wrong_10")));
+    EXPECT_THAT(message, testing::EndsWith("\n... and 2 more"));
+}
+
+TEST_F(JobFixture, ControlCharactersNeverReachTheTerminal) {
+    const auto message = fault(kValid, {{"/backend/kind", "\x1b[31m"}, {"/\x1b[2J", "1"}});
+    EXPECT_THAT(message, testing::Not(HasSubstr("\x1b")));
+    EXPECT_THAT(message, HasSubstr("\\x1b[31m"));
+}
+
+TEST_F(JobFixture, BadOverridesNameThemselves) {
+    EXPECT_THAT(fault(kValid, {{"train/steps", "5"}}),
+                StartsWith("--set train/steps=5: the field is no JSON pointer"));
+    EXPECT_THAT(fault(kValid, {{"/", "5"}}), StartsWith("--set /=5: the field is no JSON pointer"));
+    EXPECT_THAT(fault(kValid, {{"/a~b", "5"}}), HasSubstr("is written ~0"));
+    EXPECT_THAT(fault(kValid, {{"/network/layers/7/train", "false"}}),
+                HasSubstr("the list has 1 entries. Expected an index of at most 1"));
+    EXPECT_THAT(fault(kValid, {{"/network/layers/x/train", "false"}}),
+                HasSubstr("\"x\" is no index of a list"));
+    EXPECT_THAT(fault(kValid, {{"/train/steps", "1"}, {"/train/steps/x", "5"}}),
+                HasSubstr("\"x\" has nothing below the number 1"));
+    EXPECT_THAT(fault(kValid, {{"/name", "\xFF"}}), HasSubstr("the value is not UTF-8"));
+}
+
+TEST_F(JobFixture, UnreadableJobFilesAreTold) {
+    for (const auto& file : {path("none.json"), path(".")}) {
+        try {
+            (void)read_job(file);
+            FAIL() << file;
+        } catch (const UsageError& error) {
+            EXPECT_EQ(error.what(), file + ": cannot be read. Expected the path of a job file.");
+        }
+    }
+}
+
+}  // namespace
+}  // namespace dln

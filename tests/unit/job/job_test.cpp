@@ -1,0 +1,207 @@
+// Good jobs: defaults, shorthands, overrides, the resolved form and the hash.
+#include "dln/job/job.hpp"
+
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+#include "job_fixture.hpp"
+
+namespace dln {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+TEST_F(JobFixture, MinimalJobGetsAllDefaults) {
+    const auto job = read_job(DLN_SOURCE_DIR "/tests/support/jobs/minimal.json");
+    EXPECT_EQ(job.name, "minimal");
+    EXPECT_EQ(job.run_dir, std::filesystem::current_path().string() + "/runs/minimal");
+    EXPECT_EQ(job.keep, 0U);
+    EXPECT_THAT(job.data.train.path, testing::EndsWith("/tests/support/jobs/minimal.train.jsonl"));
+    EXPECT_EQ(job.data.train.format, DataFormat::json_lines);
+    EXPECT_FALSE(job.data.dev.has_value());
+    EXPECT_THAT(job.classes[1].verbalizers, ElementsAre("yes"));
+    EXPECT_EQ(job.network.layers[0].templates[0].text, "{{prompt}}\n\n{{input}}");
+    EXPECT_EQ(job.network.layers[0].templates[0].name, "t1");
+    EXPECT_EQ(job.train.batch_size, TrainSpec{}.batch_size);
+    EXPECT_EQ(job.train.proposals.templates.size(), 3U);
+    EXPECT_EQ(job.backend.model, BackendSpec{}.model);
+}
+
+TEST_F(JobFixture, ShorthandsAreWrittenOut) {
+    const auto job = parse(kValid);
+    EXPECT_EQ(job.data.train.path, path("train.jsonl"));
+    EXPECT_EQ(job.data.dev.value().format, DataFormat::csv);
+    EXPECT_THAT(job.classes[0].verbalizers, ElementsAre("no"));
+    EXPECT_THAT(job.classes[1].verbalizers, ElementsAre("yes", "true"));
+    EXPECT_THAT(job.network.layers[0].prompts, ElementsAre("Even?"));
+    EXPECT_EQ(job.network.layers[0].templates[0].text, "{{prompt}} {{input}}");
+}
+
+TEST_F(JobFixture, PromptsComeFromTextsAndFiles) {
+    const auto job = valid_with(
+        {{"/network/layers/0/prompt", R"(["a", {"file": "prompt.txt"}, "{{x}} \u0000 stays"])"}});
+    EXPECT_THAT(job.network.layers[0].prompts,
+                ElementsAre("a", "From a file.", std::string("{{x}} \0 stays", 13)));
+}
+
+TEST_F(JobFixture, TemplatesAreNamedByPosition) {
+    const auto job = valid_with(
+        {{"/network/layers/0/template",
+          R"(["{{prompt}}{{input}}", {"name": "x", "text": "{{prompt}}{{input}}", "chat": true}, "{{prompt}} {{input}}"])"}});
+    const auto& templates = job.network.layers[0].templates;
+    EXPECT_EQ(templates[0].name, "t1");
+    EXPECT_EQ(templates[1].name, "x");
+    EXPECT_EQ(templates[2].name, "t3");
+    EXPECT_EQ(templates[0].separator, "\n");
+    EXPECT_EQ(templates[1].separator, "");
+}
+
+TEST_F(JobFixture, ProposalTemplatesMayBeBuiltInOrOwn) {
+    const auto job = valid_with({{"/train/proposals/templates",
+                                  R"(["paraphrase", {"name": "errors", "messages": "Be brief."},
+            {"text": "{{prompt}}{{#errors}}{{input}}{{#output}}: {{output}}{{/output}}{{/errors}}"}])"}});
+    const auto& templates = job.train.proposals.templates;
+    EXPECT_EQ(templates[0].name, "paraphrase");
+    EXPECT_EQ(templates[0].text, "");
+    EXPECT_THAT(templates[1].messages, ElementsAre("Be brief."));
+    EXPECT_EQ(templates[2].name, "p3");
+}
+
+TEST_F(JobFixture, PathsAreRelativeToTheJobFile) {
+    const auto job = valid_with({{"/run_dir", "../out/x"},
+                                 {"/backend/model", "models/a.gguf"},
+                                 {"/backend/replies", "replies.jsonl"}});
+    EXPECT_EQ(job.run_dir, std::filesystem::path(path("../out/x")).lexically_normal().string());
+    EXPECT_EQ(job.backend.model, path("models/a.gguf"));
+    EXPECT_EQ(job.backend.replies, path("replies.jsonl"));
+}
+
+TEST_F(JobFixture, FormatFollowsTheExtensionUnlessGiven) {
+    EXPECT_EQ(valid_with({{"/data/train", "bbh.json"}}).data.train.format, DataFormat::bbh);
+    const auto job = valid_with({{"/data/train", R"({"path": "prompt.txt", "format": "csv"})"}});
+    EXPECT_EQ(job.data.train.format, DataFormat::csv);
+}
+
+TEST_F(JobFixture, LabelsKeepTheirOrder) {
+    const auto job = valid_with({{"/data/train/labels", R"({"z": "yes", "a": "no"})"}});
+    ASSERT_EQ(job.data.train.labels.size(), 2U);
+    EXPECT_EQ(job.data.train.labels[0].first, "z");
+    EXPECT_EQ(job.data.train.labels[1].second, "no");
+}
+
+TEST_F(JobFixture, KeepTakesAllOrANumber) {
+    EXPECT_EQ(valid_with({{"/keep", "all"}}).keep, 0U);
+    EXPECT_EQ(valid_with({{"/keep", "2"}}).keep, 2U);
+}
+
+TEST_F(JobFixture, NumbersMayBeAsLargeAsTheirType) {
+    EXPECT_EQ(valid_with({{"/seed", "18446744073709551615"}}).seed, UINT64_MAX);
+    EXPECT_EQ(valid_with({{"/train/steps", "1e3"}}).train.steps, 1000);
+}
+
+TEST_F(JobFixture, DeepNetworksAndFrozenLayersAreAccepted) {
+    const auto job = valid_with(
+        {{"/network/layers/0/residual", "{{input}}\nYour thoughts were: {{output}}"},
+         {"/network/layers/1", R"({"prompt": "", "template": "{{input}}", "train": false})"}});
+    EXPECT_EQ(job.network.layers.size(), 2U);
+}
+
+// ---- overrides -----------------------------------------------------------------------------------
+
+TEST_F(JobFixture, OverridesTakeJsonOrText) {
+    const auto job = valid_with({{"/train/steps", "5"},
+                                 {"/train/held_out_ranking", "true"},
+                                 {"/backend/kind", "scripted"},
+                                 {"/scoring/separator", " "},
+                                 {"/name", "a \"b"}});
+    EXPECT_EQ(job.train.steps, 5);
+    EXPECT_TRUE(job.train.held_out_ranking);
+    EXPECT_EQ(job.backend.kind, BackendKind::scripted);
+    EXPECT_EQ(job.scoring.separator, " ");
+    EXPECT_EQ(job.name, "a \"b");
+}
+
+TEST_F(JobFixture, OverridesReachIntoShorthands) {
+    const auto job = valid_with({{"/data/train/limit", "3"},
+                                 {"/classes/0/verbalizers", R"(["no", "false"])"},
+                                 {"/network/layers/0/prompts/0", "Odd?"},
+                                 {"/network/layers/0/prompts/1", "Prime?"},
+                                 {"/network/layers/0/templates/0/chat", "true"}});
+    EXPECT_EQ(job.data.train.limit, 3U);
+    EXPECT_EQ(job.data.train.path, path("train.jsonl"));
+    EXPECT_THAT(job.classes[0].verbalizers, ElementsAre("no", "false"));
+    EXPECT_THAT(job.network.layers[0].prompts, ElementsAre("Odd?", "Prime?"));
+    EXPECT_TRUE(job.network.layers[0].templates[0].chat);
+    EXPECT_EQ(job.network.layers[0].templates[0].text, "{{prompt}} {{input}}");
+}
+
+TEST_F(JobFixture, OverridesRemoveAndCreateOptionalParts) {
+    EXPECT_FALSE(valid_with({{"/data/dev", "null"}}).data.dev.has_value());
+    EXPECT_EQ(valid_with({{"/data/test/path", "train.jsonl"}}).data.test.value().path,
+              path("train.jsonl"));
+    EXPECT_EQ(valid_with({{"/train/proposals/top_p", "0.5"}}).train.proposals.top_p, 0.5);
+}
+
+TEST_F(JobFixture, LaterOverridesWin) {
+    EXPECT_EQ(valid_with({{"/train/steps", "5"}, {"/train/steps", "6"}}).train.steps, 6);
+}
+
+// ---- the resolved job ----------------------------------------------------------------------------
+
+TEST_F(JobFixture, ResolvedJobIsTheSameJob) {
+    const auto job = valid_with({{"/data/test", "bbh.json"},
+                                 {"/data/train/labels", R"({"z": "yes", "a": "no"})"},
+                                 {"/keep", "2"},
+                                 {"/seed", "18446744073709551615"},
+                                 {"/network/layers/0/residual", "{{input}}{{output}}"},
+                                 {"/network/layers/0/prompts", R"(["a", {"file": "prompt.txt"}])"},
+                                 {"/train/tie_margin", "0.1"}});
+    const auto resolved = job_to_json(job);
+    const auto again = parse_job(resolved.dump(), "/elsewhere/job.json");
+    EXPECT_EQ(job_to_json(again).dump(), resolved.dump());
+    EXPECT_EQ(again.name, "tiny");
+    EXPECT_EQ(job_hash(again, {}), job_hash(job, {}));
+}
+
+TEST_F(JobFixture, ResolvedJobWritesEveryDefaultOut) {
+    const auto text = job_to_json(parse(kValid)).dump();
+    for (const char* part :
+         {R"("keep":"all")", R"("test":null)", R"("burn_in":0.05)", R"("prompts":["Even?"])",
+          R"("separator":"\n")", R"({"name":"errors","text":"","messages":[],"chat":true})",
+          R"("kind":"embedded")"}) {
+        EXPECT_THAT(text, HasSubstr(part));
+    }
+    EXPECT_THAT(text, Not(HasSubstr("tiny.json")));
+}
+
+TEST_F(JobFixture, ResolvedJobIsRebuiltWhereFilesCannotBeSeen) {
+    const auto resolved = job_to_json(parse(kValid)).dump();
+    std::filesystem::remove(path("train.jsonl"));
+    EXPECT_THROW((void)parse(resolved), UsageError);
+    EXPECT_EQ(job_to_json(job_from_json(resolved)).dump(), resolved);
+}
+
+TEST_F(JobFixture, HashIgnoresNamesAndPlaces) {
+    const auto job = parse(kValid);
+    const auto hash = job_hash(job, {"d1", "d2"});
+    EXPECT_EQ(hash.size(), 64U);
+    std::filesystem::copy(path("train.jsonl"), path("moved.jsonl"));
+    const auto moved = valid_with({{"/name", "other"},
+                                   {"/run_dir", "/tmp/x"},
+                                   {"/keep", "3"},
+                                   {"/data/train/path", "moved.jsonl"}});
+    EXPECT_EQ(job_hash(moved, {"d1", "d2"}), hash);
+}
+
+TEST_F(JobFixture, HashSeesTrainingAndContent) {
+    const auto hash = job_hash(parse(kValid), {"d1", "d2"});
+    EXPECT_NE(job_hash(parse(kValid), {"d2", "d1"}), hash);
+    EXPECT_NE(job_hash(parse(kValid), {"d1d2"}), hash);
+    EXPECT_NE(job_hash(valid_with({{"/seed", "1"}}), {"d1", "d2"}), hash);
+    EXPECT_NE(job_hash(valid_with({{"/network/layers/0/prompt", "Odd?"}}), {"d1", "d2"}), hash);
+}
+
+}  // namespace
+}  // namespace dln
