@@ -1,0 +1,75 @@
+#pragma once
+// All that a training run leaves behind, and who may write it. Rank 0 only.
+//
+//   job.json        the resolved job                      job.hash      which job this run belongs
+//   to steps/          step files (checkpoint_store.hpp)     LATEST        name of the newest of
+//   them metrics.jsonl   one line an evaluation                prompts.json  best prompts so far
+//   journal/        requests and replies                  lock          the writer: host, process,
+//   job
+//
+// An object made of a path touches nothing. A command that trains calls check_writable and
+// check_belongs_to before it pays for anything, then create; commands that only read use the path
+// functions.
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace dln {
+
+class RunLock;
+
+class RunDirectory {
+  public:
+    explicit RunDirectory(std::string path);
+    /// Gives the lock back if this object holds it.
+    ~RunDirectory();
+    RunDirectory(RunDirectory&&) noexcept;
+    RunDirectory& operator=(RunDirectory&&) = delete;
+
+    [[nodiscard]] const std::string& path() const noexcept { return path_; }
+    [[nodiscard]] std::string steps_path() const { return path_ + "/steps"; }
+    [[nodiscard]] std::string journal_path() const { return path_ + "/journal"; }
+    [[nodiscard]] std::string metrics_path() const { return path_ + "/metrics.jsonl"; }
+    /// Where the file `name` of this run lies, e.g. "report.html".
+    [[nodiscard]] std::string file(std::string_view name) const;
+    /// True when a run was begun here.
+    [[nodiscard]] bool holds_run() const;
+
+    /// Tries to make a file here (or in the nearest directory that exists) and removes it again.
+    /// Throws UsageError with path and reason when that fails or a file is in the way.
+    void check_writable() const;
+    /// Throws UsageError naming both jobs and the remedy when another job's run is here. No run is
+    /// fine.
+    void check_belongs_to(const std::string& job_hash) const;
+
+    /// Makes the directory or takes up the one there: lock first, then check_belongs_to, then
+    /// job.json. Throws UsageError that says who holds the lock when another writer is alive, Error
+    /// (exit 1) when the disk refuses.
+    void create(const std::string& job_json, const std::string& job_hash);
+    /// Tells other hosts that this writer lives: call it from the loop at least once a minute
+    /// (costs a look at the clock; touches the lock every 15 s). Throws Error (exit 1) when the
+    /// lock was lost to another writer. Pre: create().
+    void keep_alive();
+
+    /// Writes LATEST. Call after the step was saved.
+    void set_latest(std::int64_t step);
+    /// What LATEST says; for people and reports. Resuming does not trust it: see load_newest.
+    [[nodiscard]] std::optional<std::string> latest() const;
+    /// Appends one JSON object, durably. Pre: `line` is one line; it should have an integer "step".
+    void append_metrics(std::string_view line);
+    /// Drops what was measured after `step` (and a torn last line), so that a redone step does not
+    /// appear twice. Call on every start, with -1 when there is no step to resume from.
+    void truncate_metrics(std::int64_t step);
+    /// Replaces a whole file of the run atomically, e.g. "prompts.json".
+    void write_file(std::string_view name, std::string_view bytes);
+
+  private:
+    std::string path_;
+    std::unique_ptr<RunLock> lock_;
+};
+
+}  // namespace dln

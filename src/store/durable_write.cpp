@@ -1,0 +1,117 @@
+#include "dln/store/durable_write.hpp"
+
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <system_error>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "dln/error.hpp"
+
+#include "store/file_descriptor.hpp"
+#include "store/process_identity.hpp"
+
+namespace dln {
+namespace {
+
+constexpr std::string_view kTemporaryMark = ".tmp-";
+
+/// Removes its file unless told that it was renamed.
+class TemporaryFile {
+  public:
+    explicit TemporaryFile(std::string path) : path_(std::move(path)) {}
+    ~TemporaryFile() {
+        if (!path_.empty()) {
+            ::unlink(path_.c_str());
+        }
+    }
+    TemporaryFile(const TemporaryFile&) = delete;
+    TemporaryFile& operator=(const TemporaryFile&) = delete;
+    [[nodiscard]] const std::string& path() const noexcept { return path_; }
+    void release() noexcept { path_.clear(); }
+
+  private:
+    std::string path_;
+};
+
+void ignore_point(const char* /*point*/) {}
+
+std::string directory_of(const std::string& path) {
+    const std::string parent = std::filesystem::path(path).parent_path().string();
+    return parent.empty() ? "." : parent;
+}
+
+/// Whether `name` is "<target>.tmp-<host>-<pid>" and that writer is dead.
+bool is_stale_temporary(const std::filesystem::directory_entry& entry) {
+    const std::string name = entry.path().filename().string();
+    const std::size_t mark = name.rfind(kTemporaryMark);
+    const std::size_t dash = name.rfind('-');
+    if (mark == std::string::npos || dash < mark + kTemporaryMark.size()) {
+        return false;
+    }
+    const std::size_t host = mark + kTemporaryMark.size();
+    pid_t pid = 0;
+    const auto [end, error] =
+        std::from_chars(name.data() + dash + 1, name.data() + name.size(), pid);
+    if (error != std::errc() || end != name.data() + name.size() || pid <= 0) {
+        return false;
+    }
+    if (name.substr(host, dash - host) == host_name()) {
+        return !process_exists(pid) || process_start(pid).empty();
+    }
+    std::error_code failure;
+    const auto age = std::filesystem::file_time_type::clock::now() - entry.last_write_time(failure);
+    return !failure && age > std::chrono::hours(1);
+}
+
+}  // namespace
+
+void durable_write(const std::string& path, std::string_view bytes, PassingPoint passing) {
+    const PassingPoint point = passing == nullptr ? ignore_point : passing;
+    const std::string temporary_path =
+        fmt::format("{}{}{}-{}", path, kTemporaryMark, host_name(), ::getpid());
+    TemporaryFile temporary(temporary_path);
+    FileDescriptor file(temporary.path(), O_WRONLY | O_CREAT | O_TRUNC);
+    point("after_open");
+    file.write_all(bytes);
+    point("after_write");
+    file.sync();
+    file.close();
+    point("after_close");
+    point("before_rename");
+    if (std::rename(temporary.path().c_str(), path.c_str()) != 0) {
+        throw_errno(path, "rename");
+    }
+    temporary.release();
+    point("after_rename");
+    sync_directory(directory_of(path));
+}
+
+void durable_append(const std::string& path, std::string_view bytes) {
+    FileDescriptor file(path, O_WRONLY | O_CREAT | O_APPEND);
+    file.write_all(bytes);
+    file.sync();
+    file.close();
+}
+
+std::string read_whole_file(const std::string& path) {
+    return FileDescriptor(path, O_RDONLY).read_all();
+}
+
+void sync_directory(const std::string& directory) {
+    FileDescriptor(directory, O_RDONLY | O_DIRECTORY).sync();
+}
+
+void remove_stale_temporaries(const std::string& directory) {
+    std::error_code failure;
+    for (const auto& entry : std::filesystem::directory_iterator(directory, failure)) {
+        if (is_stale_temporary(entry)) {
+            std::filesystem::remove(entry.path(), failure);
+        }
+    }
+}
+
+}  // namespace dln

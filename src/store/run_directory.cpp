@@ -1,0 +1,175 @@
+#include "dln/store/run_directory.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+
+#include <fcntl.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "dln/error.hpp"
+#include "dln/store/checkpoint_store.hpp"
+#include "dln/store/durable_write.hpp"
+#include "dln/store/failpoint.hpp"
+
+#include "store/file_descriptor.hpp"
+#include "store/process_identity.hpp"
+#include "store/run_lock.hpp"
+
+namespace dln {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+/// Whether a line of metrics.jsonl was measured at or before `step`. Lines without a step stay.
+bool is_kept(const std::string& line, std::int64_t step) {
+    const auto json = nlohmann::json::parse(line, nullptr, false);
+    if (!json.is_object()) {
+        return false;
+    }
+    const auto found = json.find("step");
+    return found == json.end() || !found->is_number_integer() || found->get<std::int64_t>() <= step;
+}
+
+void make_directories(const std::string& path) {
+    std::error_code failure;
+    fs::create_directories(path, failure);
+    if (failure) {
+        throw Error(ExitCode::internal_error,
+                    fmt::format("{}: cannot make the directory: {}", path, failure.message()));
+    }
+}
+
+/// `path` itself or the nearest directory above it that exists.
+fs::path nearest_existing(const std::string& path) {
+    std::error_code failure;
+    fs::path place = fs::absolute(path, failure);
+    while (!fs::exists(fs::symlink_status(place, failure)) && place.has_relative_path()) {
+        place = place.parent_path();
+    }
+    return place;
+}
+
+}  // namespace
+
+RunDirectory::RunDirectory(std::string path) : path_(std::move(path)) {
+    while (path_.size() > 1 && path_.ends_with('/')) {
+        path_.pop_back();
+    }
+}
+RunDirectory::~RunDirectory() = default;
+RunDirectory::RunDirectory(RunDirectory&&) noexcept = default;
+
+std::string RunDirectory::file(std::string_view name) const {
+    return fmt::format("{}/{}", path_, name);
+}
+
+bool RunDirectory::holds_run() const {
+    std::error_code failure;
+    return fs::exists(file("job.hash"), failure);
+}
+
+void RunDirectory::check_writable() const {
+    const fs::path place = nearest_existing(path_);
+    std::error_code failure;
+    if (!fs::is_directory(place, failure)) {
+        throw UsageError(fmt::format("run_dir {}: {} is no directory. Choose another run_dir",
+                                     path_, place.string()));
+    }
+    const std::string probe =
+        fmt::format("{}/.dln-writable.tmp-{}-{}", place.string(), host_name(), ::getpid());
+    const int fd = ::open(probe.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        throw UsageError(fmt::format("run_dir {}: cannot write in {}: {}. Choose another run_dir",
+                                     path_, place.string(), std::strerror(errno)));
+    }
+    ::close(fd);
+    ::unlink(probe.c_str());
+}
+
+void RunDirectory::check_belongs_to(const std::string& job_hash) const {
+    if (!holds_run()) {
+        return;
+    }
+    const std::string owner = first_line(read_whole_file(file("job.hash")));
+    if (owner != job_hash) {
+        throw UsageError(
+            fmt::format("run_dir {} holds the run of another job (job hash {:.16}, this job's is "
+                        "{:.16}; compare {} "
+                        "with your job file). Give this job another run_dir, or remove the "
+                        "directory to start anew",
+                        path_, owner, job_hash, file("job.json")));
+    }
+}
+
+void RunDirectory::create(const std::string& job_json, const std::string& job_hash) {
+    DLN_ASSERT(!lock_, "{} is created already", path_);
+    make_directories(path_);
+    auto lock = std::make_unique<RunLock>(file("lock"));
+    check_belongs_to(job_hash);
+    remove_stale_temporaries(path_);
+    make_directories(steps_path());
+    make_directories(journal_path());
+    if (!holds_run()) {
+        durable_write(file("job.hash"), job_hash + "\n");
+    }
+    // What the hash leaves out (name, keep) may have changed since the run was begun.
+    durable_write(file("job.json"), job_json);
+    lock_ = std::move(lock);
+}
+
+void RunDirectory::keep_alive() {
+    DLN_ASSERT(lock_ != nullptr, "{} is not created", path_);
+    lock_->keep_alive();
+}
+
+void RunDirectory::set_latest(std::int64_t step) {
+    durable_write(file("LATEST"), step_file_name(step) + "\n");
+    failpoint("after_latest");
+}
+
+std::optional<std::string> RunDirectory::latest() const {
+    std::error_code failure;
+    if (!fs::exists(file("LATEST"), failure)) {
+        return std::nullopt;
+    }
+    return first_line(read_whole_file(file("LATEST")));
+}
+
+void RunDirectory::append_metrics(std::string_view line) {
+    DLN_ASSERT(line.find('\n') == std::string_view::npos, "{}", line);
+    durable_append(metrics_path(), std::string(line) + "\n");
+}
+
+void RunDirectory::truncate_metrics(std::int64_t step) {
+    std::error_code failure;
+    if (!fs::exists(metrics_path(), failure)) {
+        return;
+    }
+    const std::string before = read_whole_file(metrics_path());
+    std::string after;
+    for (std::size_t begin = 0; begin < before.size();) {
+        const std::size_t end = before.find('\n', begin);
+        if (end == std::string::npos) {
+            break;  // torn
+        }
+        const std::string line = before.substr(begin, end - begin);
+        if (is_kept(line, step)) {
+            after += line + "\n";
+        }
+        begin = end + 1;
+    }
+    if (after != before) {
+        durable_write(metrics_path(), after);
+    }
+}
+
+void RunDirectory::write_file(std::string_view name, std::string_view bytes) {
+    durable_write(file(name), bytes);
+}
+
+}  // namespace dln
