@@ -1,0 +1,121 @@
+#pragma once
+// The seam between the program and language models: submit requests, collect completions in any order.
+// Implementations: scripted/ (replies from a hash or a file), embedded/ (llama.cpp); one object a rank,
+// used by that rank's single thread. A request is a group of items (the block of one unit): a backend may
+// share work between the items of one request, and a result must depend on the request alone, never on
+// other requests or on what was computed before.
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace dln {
+
+/// The context of one call.
+struct Context {
+    std::string text;
+    /// Render `text` as the one user message of the model's own chat template.
+    bool chat = false;
+    /// The first `shared_bytes` bytes of `text` are the same for all units of one candidate, so that a
+    /// backend can keep what it computed for them. A hint: it never changes which tokens are scored.
+    std::size_t shared_bytes = 0;
+};
+
+/// Score every target after the context. A target includes its separator.
+struct ScoreItem {
+    Context context;
+    std::vector<std::string> targets;
+};
+struct ScoreRequest {
+    std::vector<ScoreItem> items;
+};
+
+/// Draw one continuation. `seed` fixes the sample; temperature 0 takes the most probable token.
+struct GenerateItem {
+    Context context;
+    std::uint64_t seed = 0;
+};
+struct GenerateRequest {
+    std::vector<GenerateItem> items;
+    int max_tokens = 64;
+    double temperature = 0.0;
+    double top_p = 1.0;
+    /// Generation ends before the first of these strings; none may be empty.
+    std::vector<std::string> stop;
+};
+using Request = std::variant<ScoreRequest, GenerateRequest>;
+
+/// Natural-log probabilities of a target's tokens, or why there are none. Never a sentinel.
+struct TargetScore {
+    std::vector<double> token_log_probs;
+    std::string error;
+    [[nodiscard]] bool ok() const noexcept { return error.empty(); }
+};
+/// scores[item][target].
+struct ScoreReply {
+    std::vector<std::vector<TargetScore>> scores;
+};
+
+struct GeneratedText {
+    std::string text;
+    int tokens = 0;
+    /// True when max_tokens ended it.
+    bool cut = false;
+    std::string error;
+    [[nodiscard]] bool ok() const noexcept { return error.empty(); }
+};
+struct GenerateReply {
+    std::vector<GeneratedText> texts;
+};
+using Reply = std::variant<ScoreReply, GenerateReply>;
+
+/// What a request cost. All are sums over the request's items.
+struct Usage {
+    std::int64_t calls = 0;  ///< items: what a client without sharing would have sent
+    std::int64_t standalone_tokens =
+        0;  ///< tokens of contexts and targets as if each item were alone
+    std::int64_t evaluated_tokens = 0;  ///< tokens that the model really processed
+    std::int64_t generated_tokens = 0;  ///< tokens drawn (part of evaluated_tokens)
+    Usage& operator+=(const Usage& other);
+    friend bool operator==(const Usage&, const Usage&) = default;
+};
+
+struct Completion {
+    std::uint64_t id = 0;
+    Reply reply;
+    Usage usage;
+};
+
+/// What is known of a backend before the first request.
+struct BackendInfo {
+    std::string kind;        ///< "scripted", "embedded"
+    std::string model;       ///< identity: name, weights' digest or size, weight and cache types
+    int context_tokens = 0;  ///< the most tokens that one context with its target may have
+    bool has_chat_template = false;
+    std::string description;  ///< one line for people
+};
+
+class Backend {
+  public:
+    virtual ~Backend() = default;
+    [[nodiscard]] virtual const BackendInfo& info() const noexcept = 0;
+    /// Takes a request; its completion will carry `id`. Never blocks and never fails: errors are in the
+    /// reply. Pre: no request with this id is pending.
+    virtual void submit(std::uint64_t id, Request request) = 0;
+    /// Makes progress for one bounded piece of work (one llama.cpp decode, one poll of the sockets, at
+    /// most `timeout` of waiting) and returns what has been completed.
+    [[nodiscard]] virtual std::vector<Completion> poll(std::chrono::milliseconds timeout) = 0;
+    /// How many requests should be pending to keep the backend busy.
+    [[nodiscard]] virtual std::size_t wanted_requests() const noexcept = 0;
+    /// Tokens of the context as it would be sent, chat template included.
+    [[nodiscard]] virtual int count_tokens(const Context& context) = 0;
+};
+
+/// Runs one request to its end: for commands and tests that have nothing else to do meanwhile.
+/// Pre: nothing is pending on `backend`.
+[[nodiscard]] Completion run_request(Backend& backend, Request request);
+
+}  // namespace dln

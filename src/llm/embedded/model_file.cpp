@@ -1,0 +1,134 @@
+#include "llm/embedded/model_file.hpp"
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <thread>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/file.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "dln/error.hpp"
+
+#include "llm/embedded/llama_model.hpp"
+
+namespace dln {
+namespace fs = std::filesystem;
+namespace {
+
+std::string find_model(const std::string& model) {
+    std::error_code ignored;
+    if (fs::is_regular_file(model, ignored)) return fs::absolute(model).string();
+    const fs::path cached = fs::path(model_cache_directory()) / (model + ".gguf");
+    if (fs::is_regular_file(cached, ignored)) return cached.string();
+    throw BackendError(
+        fmt::format("model \"{}\" not found: neither a file of that name nor {}. Run tools/setup, "
+                    "which fetches the "
+                    "quick start's model, or give the path of a GGUF file in /backend/model.",
+                    model, cached.string()));
+}
+
+// XXH3 of the whole file: two models of one name must never share scores or a converted copy.
+std::string file_digest(const std::string& path) {
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
+                                                               &std::fclose);
+    if (!file) throw BackendError(fmt::format("{}: {}", path, std::strerror(errno)));
+    const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),
+                                                                                &XXH3_freeState);
+    XXH3_128bits_reset(state.get());
+    std::vector<char> buffer(std::size_t{1} << 20);
+    while (const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), file.get())) {
+        XXH3_128bits_update(state.get(), buffer.data(), count);
+    }
+    if (std::ferror(file.get()) != 0) throw BackendError(fmt::format("{}: cannot be read", path));
+    const XXH128_hash_t hash = XXH3_128bits_digest(state.get());
+    return fmt::format("{:016x}", hash.high64);
+}
+
+// Held while a copy is made; released by the kernel when the process ends.
+class FileLock {
+  public:
+    explicit FileLock(const std::string& path)
+        : descriptor_(::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644)) {
+        if (descriptor_ < 0) {
+            throw BackendError(
+                fmt::format("{}: {}. The model cache must be writable to hold the "
+                            "converted model; set DLN_CACHE to a folder that is.",
+                            path, std::strerror(errno)));
+        }
+        while (::flock(descriptor_, LOCK_EX) != 0 && errno == EINTR) {
+        }
+    }
+    FileLock(const FileLock&) = delete;
+    FileLock& operator=(const FileLock&) = delete;
+    ~FileLock() { ::close(descriptor_); }
+
+  private:
+    int descriptor_;
+};
+
+void convert(const std::string& source, const std::string& destination, WeightType weights) {
+    spdlog::info("making {} (once)", destination);
+    llama_model_quantize_params params = llama_model_quantize_default_params();
+    params.ftype = weights == WeightType::f32 ? LLAMA_FTYPE_ALL_F32 : LLAMA_FTYPE_MOSTLY_F16;
+    params.allow_requantize = true;
+    params.nthread = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+    const std::string temporary = fmt::format("{}.tmp-{}", destination, ::getpid());
+    const uint32_t status = llama_model_quantize(source.c_str(), temporary.c_str(), &params);
+    std::error_code error;
+    if (status == 0) fs::rename(temporary, destination, error);
+    if (status != 0 || error) {
+        std::error_code ignored;
+        fs::remove(temporary, ignored);
+        throw BackendError(fmt::format(
+            "{}: cannot be converted to {} (a damaged file, or no room for it). --log-level debug "
+            "shows llama.cpp's own words; /backend/weights \"as_is\" uses the file unconverted.",
+            source, destination));
+    }
+}
+
+}  // namespace
+
+std::string model_cache_directory() {
+    const char* cache = std::getenv("DLN_CACHE");
+    if (cache != nullptr && *cache != '\0') return (fs::path(cache) / "models").string();
+    const char* home = std::getenv("HOME");
+    return (fs::path(home != nullptr ? home : "/") / ".cache" / "dln" / "models").string();
+}
+
+ModelFile prepare_model_file(const std::string& model, WeightType weights) {
+    const std::string source = find_model(model);
+    const std::string digest = file_digest(source);
+    const std::string stem = fs::path(source).stem().string();
+    if (weights == WeightType::as_is) return {source, fmt::format("{}:{}", stem, digest)};
+    const std::string type = weights == WeightType::f32 ? "f32" : "f16";
+    const std::string identity = fmt::format("{}:{}:{}", stem, digest, type);
+    route_llama_log();
+    {
+        const LlamaModelHandle original = load_llama_model(source);  // refuses damaged files early
+        const llama_ftype have = llama_model_ftype(original.get());
+        if (have == (weights == WeightType::f32 ? LLAMA_FTYPE_ALL_F32 : LLAMA_FTYPE_MOSTLY_F16)) {
+            return {source, identity};
+        }
+    }
+    const fs::path directory = model_cache_directory();
+    std::error_code error;
+    fs::create_directories(directory, error);
+    const std::string copy =
+        (directory / fmt::format("{}-{}.{}.gguf", stem, digest, type)).string();
+    if (!fs::is_regular_file(copy, error)) {
+        const FileLock lock((directory / ".convert.lock").string());
+        if (!fs::is_regular_file(copy, error)) convert(source, copy, weights);
+    }
+    return {copy, identity};
+}
+
+}  // namespace dln

@@ -1,0 +1,20 @@
+#pragma once
+// Where model files lie, and the copy of a model in another weight type.
+
+#include <string>
+
+#include "dln/llm/embedded.hpp"
+
+namespace dln {
+
+/// A model file ready to be mapped, and what identifies its content.
+struct ModelFile {
+    std::string path;
+    std::string identity;  ///< stem, digest of the source, weight type
+};
+
+/// Finds the model and, when `weights` asks for another type, the converted copy in the cache; makes that
+/// copy if it is not there (one process of a node makes it, the others wait). Throws BackendError.
+[[nodiscard]] ModelFile prepare_model_file(const std::string& model, WeightType weights);
+
+}  // namespace dln

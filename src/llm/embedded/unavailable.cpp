@@ -1,0 +1,29 @@
+// Stands in for the embedded backend in builds without llama.cpp.
+
+#include "dln/error.hpp"
+#include "dln/llm/embedded.hpp"
+
+namespace dln {
+namespace {
+
+[[noreturn]] void refuse() {
+    throw BackendError(
+        "this build of dln has no embedded backend (llama.cpp was not found when it was "
+        "configured). "
+        "Run tools/setup, or use /backend/kind \"scripted\".");
+}
+
+}  // namespace
+
+bool embedded_backend_available() noexcept { return false; }
+std::unique_ptr<Backend> make_embedded_backend(const EmbeddedOptions& /*options*/) { refuse(); }
+std::string model_cache_directory() { return {}; }
+Completion score_each_alone(Backend& /*backend*/, const ScoreRequest& /*request*/) { refuse(); }
+std::int64_t decode_bare(Backend& /*backend*/,
+                         const Context& /*context*/,
+                         int /*sequences*/,
+                         int /*tokens*/) {
+    refuse();
+}
+
+}  // namespace dln

@@ -1,0 +1,81 @@
+// Plain uses of llama.cpp that the benchmarks compare the backend with.
+
+#include <cmath>
+
+#include "dln/error.hpp"
+
+#include "llm/embedded/embedded_backend.hpp"
+#include "llm/embedded/logits.hpp"
+
+namespace dln {
+namespace {
+
+EmbeddedBackend& embedded(Backend& backend) {
+    auto* known = dynamic_cast<EmbeddedBackend*>(&backend);
+    DLN_ASSERT(known != nullptr, "a yardstick needs the embedded backend, not {}",
+               backend.info().kind);
+    return *known;
+}
+
+}  // namespace
+
+Completion score_each_alone(Backend& backend, const ScoreRequest& request) {
+    EmbeddedBackend& model = embedded(backend);
+    Decoder& decoder = model.decoder();
+    static const std::vector<int> sequence{0};
+    Completion completion;
+    ScoreReply reply;
+    for (const ScoreItem& item : request.items) {
+        const std::size_t context_size = model.tokenizer().encode(item.context).size();
+        auto& scores = reply.scores.emplace_back();
+        for (const std::string& text : item.targets) {
+            const std::vector<Token> tokens = model.tokenizer().encode(item.context, text);
+            decoder.begin({});
+            std::vector<DecodeToken> batch;
+            for (std::size_t i = 0; i < tokens.size(); ++i) {
+                batch.push_back({tokens[i], static_cast<int>(i), sequence, true});
+            }
+            decoder.share_prefix(1);
+            decoder.decode(batch);
+            TargetScore& score = scores.emplace_back();
+            for (std::size_t i = context_size; i < tokens.size(); ++i) {
+                const auto row = decoder.logits_of(i - 1);
+                score.token_log_probs.push_back(
+                    static_cast<double>(row[static_cast<std::size_t>(tokens[i])]) -
+                    log_sum_exp(row));
+            }
+            completion.usage.calls += 1;
+            completion.usage.evaluated_tokens += static_cast<std::int64_t>(tokens.size());
+        }
+    }
+    completion.reply = std::move(reply);
+    return completion;
+}
+
+std::int64_t decode_bare(Backend& backend, const Context& context, int sequences, int tokens) {
+    EmbeddedBackend& model = embedded(backend);
+    Decoder& decoder = model.decoder();
+    const std::vector<Token> prompt = model.tokenizer().encode(context);
+    std::vector<int> all;
+    for (int s = 0; s < sequences; ++s) all.push_back(s);
+    decoder.begin({});
+    std::vector<DecodeToken> batch;
+    for (std::size_t i = 0; i < prompt.size(); ++i) {
+        batch.push_back({prompt[i], static_cast<int>(i), all, i + 1 == prompt.size()});
+    }
+    decoder.share_prefix(sequences);
+    decoder.decode(batch);
+    std::vector<Token> next(all.size(), argmax_token(decoder.logits_of(prompt.size() - 1)));
+    for (int step = 0; step < tokens; ++step) {
+        batch.clear();
+        for (std::size_t s = 0; s < all.size(); ++s) {
+            batch.push_back(
+                {next[s], static_cast<int>(prompt.size()) + step, std::span(&all[s], 1), true});
+        }
+        decoder.decode(batch);
+        for (std::size_t s = 0; s < all.size(); ++s) next[s] = argmax_token(decoder.logits_of(s));
+    }
+    return static_cast<std::int64_t>(sequences) * tokens;
+}
+
+}  // namespace dln
