@@ -1,0 +1,89 @@
+#pragma once
+// A network ready to be evaluated: compiled templates, the forms of its classes, few-shot examples. Knows
+// how to turn (parameters, input) into the context of a call, and nothing of ranks or backends. Immutable;
+// every rank builds an equal one from the job and the training split.
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dln/data/dataset.hpp"
+#include "dln/job/job.hpp"
+#include "dln/llm/backend.hpp"
+#include "dln/network/parameters.hpp"
+#include "dln/text/mustache.hpp"
+
+namespace dln {
+
+/// The texts that stand for the classes after one template, and which class each belongs to.
+struct ClassForms {
+    std::vector<std::string> targets;   ///< separator and verbalizer
+    std::vector<std::size_t> class_of;  ///< same size as targets
+};
+
+class Network {
+  public:
+    /// `train` supplies few-shot examples. Throws UsageError when few_shot asks for more examples than it
+    /// has or stands on a hidden layer.
+    Network(const Job& job, const Dataset& train);
+
+    [[nodiscard]] std::size_t depth() const noexcept { return layers_.size(); }
+    [[nodiscard]] bool has_classes() const noexcept { return !classes_.empty(); }
+    [[nodiscard]] const std::vector<ClassSpec>& classes() const noexcept { return classes_; }
+    [[nodiscard]] const LayerSpec& layer(std::size_t index) const { return layers_[index].spec; }
+    [[nodiscard]] const ScoringSpec& scoring() const noexcept { return scoring_; }
+
+    /// The context of layer `index` for `input`; bytes before the input are marked as shared.
+    [[nodiscard]] Context context(std::size_t index,
+                                  const LayerParameters& parameters,
+                                  std::string_view input) const;
+    /// What layer `index` sees of x itself: without its options when it is hidden and the job asks so.
+    [[nodiscard]] std::string_view visible_input(std::size_t index, std::string_view x) const;
+    /// What the layer after `index` sees: the output, or the residual template over input and output.
+    [[nodiscard]] std::string next_input(std::size_t index,
+                                         std::string_view input,
+                                         std::string_view output) const;
+    /// The text between context and target after this template.
+    [[nodiscard]] const std::string& separator(std::size_t index, std::size_t template_index) const;
+    /// Pre: has_classes().
+    [[nodiscard]] const ClassForms& class_forms(std::size_t template_index) const {
+        return class_forms_[template_index];
+    }
+    /// Index of the class that `target` names; throws UsageError when there is none.
+    [[nodiscard]] std::size_t class_index(std::string_view target) const;
+    /// Indices of the training examples that the last layer shows: no batch may contain them.
+    [[nodiscard]] const std::vector<std::size_t>& few_shot_examples() const noexcept {
+        return few_shot_examples_;
+    }
+    /// The initial parameters: each layer's first prompt and first template.
+    [[nodiscard]] NetworkParameters initial_parameters() const;
+
+  private:
+    struct Template {
+        Mustache text;
+        TemplateSpec spec;
+        std::string separator;
+        bool places_examples;
+    };
+    struct Layer {
+        LayerSpec spec;
+        std::vector<Template> templates;
+        std::vector<Mustache> residual;  // none or one
+    };
+    void compile_layer(const LayerSpec& spec);
+    void choose_few_shot(const Job& job, const Dataset& train);
+    void make_class_forms();
+    [[nodiscard]] std::string few_shot_block(const Template& in) const;
+
+    std::vector<Layer> layers_;
+    std::vector<ClassSpec> classes_;
+    ScoringSpec scoring_;
+    bool strip_options_;
+    std::vector<std::pair<std::string, std::string>> few_shot_;  // input, target; last layer
+    std::vector<std::size_t> few_shot_examples_;
+    std::vector<std::string> few_shot_blocks_;  // by template of the last layer
+    std::vector<ClassForms> class_forms_;       // by template of the last layer
+};
+
+}  // namespace dln

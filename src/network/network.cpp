@@ -1,0 +1,154 @@
+#include "dln/network/network.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "dln/error.hpp"
+#include "dln/random/counter_rng.hpp"
+#include "dln/text/compare.hpp"
+#include "dln/text/utf8.hpp"
+
+namespace dln {
+
+Network::Network(const Job& job, const Dataset& train)
+    : classes_(job.classes), scoring_(job.scoring), strip_options_(job.network.strip_options) {
+    for (const LayerSpec& spec : job.network.layers) compile_layer(spec);
+    choose_few_shot(job, train);
+    for (const Template& in : layers_.back().templates) {
+        few_shot_blocks_.push_back(few_shot_block(in));
+    }
+    if (has_classes()) make_class_forms();
+}
+
+void Network::compile_layer(const LayerSpec& spec) {
+    Layer layer{.spec = spec, .templates = {}, .residual = {}};
+    for (const TemplateSpec& text : spec.templates) {
+        Mustache compiled(text.text);
+        const bool places_examples = compiled.names().contains("examples");
+        // A chat turn begins on a line of its own: there is nothing to separate.
+        const std::string separator =
+            text.separator.value_or(text.chat ? std::string() : scoring_.separator);
+        layer.templates.push_back({std::move(compiled), text, separator, places_examples});
+    }
+    if (spec.residual) layer.residual.emplace_back(*spec.residual);
+    layers_.push_back(std::move(layer));
+}
+
+void Network::choose_few_shot(const Job& job, const Dataset& train) {
+    for (std::size_t l = 0; l + 1 < layers_.size(); ++l) {
+        if (layers_[l].spec.few_shot > 0) {
+            throw UsageError(
+                fmt::format("{}: /network/layers/{}/few_shot: {} on a hidden layer, whose outputs "
+                            "have no known "
+                            "target. Only the last layer can show examples.",
+                            job.path, l, layers_[l].spec.few_shot));
+        }
+    }
+    const std::size_t wanted = layers_.back().spec.few_shot;
+    if (wanted == 0) return;
+    if (wanted > train.size()) {
+        throw UsageError(
+            fmt::format("{}: /network/layers/{}/few_shot: {} examples wanted, the "
+                        "training split has {}.",
+                        job.path, layers_.size() - 1, wanted, train.size()));
+    }
+    CounterRng rng({.seed = job.seed, .role = RandomRole::few_shot});
+    const std::vector<std::size_t> order = rng.permutation(train.size());
+    for (std::size_t i = 0; i < wanted; ++i) {
+        const Example example = train[order[i]];
+        few_shot_examples_.push_back(order[i]);
+        few_shot_.emplace_back(example.input, example.target);
+    }
+}
+
+// A shown example looks like a call that went right: the template without a prompt, then the target.
+std::string Network::few_shot_block(const Template& in) const {
+    std::string block;
+    for (const auto& [input, target] : few_shot_) {
+        const std::string shown =
+            in.places_examples
+                ? input
+                : in.text.render({.texts = {{"prompt", ""}, {"input", input}}, .lists = {}});
+        block += trim(shown);
+        block += in.separator.empty() ? "\n" : in.separator;
+        block += target;
+        block += "\n\n";
+    }
+    return block;
+}
+
+void Network::make_class_forms() {
+    for (const Template& in : layers_.back().templates) {
+        ClassForms forms;
+        const bool spaced = in.separator.ends_with(' ');
+        for (std::size_t c = 0; c < classes_.size(); ++c) {
+            for (const std::string& verbalizer : classes_[c].verbalizers) {
+                forms.targets.push_back(in.separator + verbalizer);
+                forms.class_of.push_back(c);
+                if (!scoring_.leading_space || spaced || verbalizer.starts_with(' ')) continue;
+                forms.targets.push_back(in.separator + " " + verbalizer);
+                forms.class_of.push_back(c);
+            }
+        }
+        class_forms_.push_back(std::move(forms));
+    }
+}
+
+Context Network::context(std::size_t index,
+                         const LayerParameters& parameters,
+                         std::string_view input) const {
+    const Layer& layer = layers_[index];
+    const Template& in = layer.templates[parameters.template_index];
+    const bool is_last = index + 1 == layers_.size();
+    const std::string no_examples;
+    const std::string& examples =
+        is_last ? few_shot_blocks_[parameters.template_index] : no_examples;
+    SplitText rendered = in.text.render_split({.texts = {{"prompt", parameters.prompt},
+                                                         {"input", std::string(input)},
+                                                         {"examples", examples}},
+                                               .lists = {}},
+                                              "input");
+    if (!in.places_examples && !examples.empty()) {
+        rendered.text.insert(0, examples);
+        rendered.fixed_bytes += examples.size();
+    }
+    return {.text = std::move(rendered.text),
+            .chat = in.spec.chat,
+            .shared_bytes = rendered.fixed_bytes};
+}
+
+std::string_view Network::visible_input(std::size_t index, std::string_view x) const {
+    const bool is_hidden = index + 1 < layers_.size();
+    return is_hidden && strip_options_ ? strip_options(x) : x;
+}
+
+std::string Network::next_input(std::size_t index,
+                                std::string_view input,
+                                std::string_view output) const {
+    const Layer& layer = layers_[index];
+    if (layer.residual.empty()) return std::string(output);
+    return layer.residual.front().render(
+        {.texts = {{"input", std::string(input)}, {"output", std::string(output)}}, .lists = {}});
+}
+
+const std::string& Network::separator(std::size_t index, std::size_t template_index) const {
+    return layers_[index].templates[template_index].separator;
+}
+
+std::size_t Network::class_index(std::string_view target) const {
+    const auto found = std::ranges::find(classes_, target, &ClassSpec::name);
+    if (found == classes_.end()) {
+        throw UsageError(
+            fmt::format("target \"{}\" is no class of the job", printable(target, 60)));
+    }
+    return static_cast<std::size_t>(found - classes_.begin());
+}
+
+NetworkParameters Network::initial_parameters() const {
+    NetworkParameters parameters;
+    for (const Layer& layer : layers_) parameters.push_back({layer.spec.prompts.front(), 0});
+    return parameters;
+}
+
+}  // namespace dln
