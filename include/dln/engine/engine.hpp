@@ -1,0 +1,65 @@
+#pragma once
+// The loop that every rank runs: messages, sums and the backend take turns in one thread, and nothing
+// waits but for what it needs. Rank 0 gives units out and takes units itself when it has nothing to
+// decide; the others serve. With one rank the same code runs without MPI.
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dln/comm/communicator.hpp"
+#include "dln/engine/scheduler.hpp"
+#include "dln/engine/task_graph.hpp"
+#include "dln/engine/unit.hpp"
+
+namespace dln {
+
+/// Seconds that this rank spent; measurements, never part of a result.
+struct EngineTimes {
+    double backend = 0.0;  ///< inside the backend
+    double waiting = 0.0;  ///< with nothing to do
+};
+
+class Engine {
+  public:
+    /// Both must outlive the engine. All ranks make one.
+    Engine(Communicator& comm, UnitRunner& runner);
+    Engine(const Engine&) = delete;
+    Engine& operator=(const Engine&) = delete;
+    ~Engine();
+
+    /// Rank 0 only: computes the whole graph, tasks that it grows meanwhile included. The other ranks
+    /// must be in serve().
+    void run(TaskGraph& graph);
+    /// Ranks other than 0: computes units until rank 0 calls stop_serving().
+    void serve();
+    /// Rank 0 only: lets the other ranks return from serve().
+    void stop_serving();
+    [[nodiscard]] const EngineTimes& times() const noexcept { return times_; }
+
+  private:
+    struct Held {
+        TaskId task = 0;
+        std::size_t first_cell = 0;
+    };
+    void accept(std::uint64_t id, TaskId task, std::size_t first_cell, const std::string& payload);
+    [[nodiscard]] std::vector<UnitRunner::Finished> advance_runner();
+    void keep_cells(const Held& held, const std::vector<std::int64_t>& cells);
+    [[nodiscard]] std::vector<std::int64_t> take_table(TaskId task, std::size_t cells);
+    void end_sums();
+    void idle();
+
+    Communicator& comm_;
+    UnitRunner& runner_;
+    std::map<std::uint64_t, Held> held_;
+    std::map<TaskId, std::vector<std::int64_t>> tables_;
+    std::vector<std::unique_ptr<PendingSum>> sums_;  // of ranks other than 0
+    EngineTimes times_;
+    std::uint64_t next_unit_ = 0;
+    std::uint64_t graphs_ = 0;
+    int idle_rounds_ = 0;
+};
+
+}  // namespace dln

@@ -1,0 +1,143 @@
+#include "engine/root.hpp"
+
+#include "dln/error.hpp"
+
+#include "engine/wire.hpp"
+
+namespace dln {
+
+Root::Root(Communicator& comm,
+           TaskGraph& graph,
+           std::size_t window,
+           std::uint64_t first_unit,
+           std::uint64_t graph_number)
+    : comm_(comm),
+      graph_(graph),
+      scheduler_(comm.size(), window),
+      next_unit_(first_unit),
+      graph_number_(graph_number) {}
+
+bool Root::expand_ready() {
+    bool did = false;
+    while (graph_.has_ready()) {
+        did = true;
+        TaskGraph::Expanded expanded = graph_.expand_next();
+        if (expanded.units.empty()) {
+            graph_.complete(expanded.id,
+                            {.table = std::vector<std::int64_t>(graph_.cells(expanded.id), 0),
+                             .texts = {},
+                             .usage = {},
+                             .failures = 0,
+                             .first_failure = {}});
+            continue;
+        }
+        PendingTask& task = tasks_[expanded.id];
+        task.missing = expanded.units.size();
+        task.results.resize(expanded.units.size());
+        for (std::size_t i = 0; i < expanded.units.size(); ++i) {
+            scheduler_.add(next_unit_, expanded.units[i].affinity);
+            units_[next_unit_++] = {expanded.id, i, std::move(expanded.units[i])};
+        }
+    }
+    return did;
+}
+
+bool Root::receive() {
+    bool did = false;
+    while (auto message = comm_.receive()) {
+        did = true;
+        auto [id, result] = wire::decode_result(message->bytes);
+        unit_finished(message->source, id, std::move(result));
+    }
+    return did;
+}
+
+bool Root::send_units() {
+    bool did = false;
+    // One a rank in turn, so that the first ranks do not take everything.
+    for (bool gave = true; gave;) {
+        gave = false;
+        for (int rank = 1; rank < comm_.size(); ++rank) {
+            const auto id = scheduler_.next_for(rank);
+            if (!id) continue;
+            gave = did = true;
+            PendingUnit& pending = units_.at(*id);
+            comm_.send(rank, wire::encode_order({.kind = wire::OrderKind::unit,
+                                                 .task = global_id(pending.task),
+                                                 .unit = *id,
+                                                 .first_cell = pending.unit.first_cell,
+                                                 .cells = pending.unit.cells,
+                                                 .payload = std::move(pending.unit.payload)}));
+        }
+    }
+    return did;
+}
+
+std::optional<Root::Own> Root::next_own() {
+    const auto id = scheduler_.next_for(0);
+    if (!id) return std::nullopt;
+    PendingUnit& pending = units_.at(*id);
+    return Own{.id = *id,
+               .task = global_id(pending.task),
+               .first_cell = pending.unit.first_cell,
+               .payload = std::move(pending.unit.payload)};
+}
+
+void Root::unit_finished(int rank, std::uint64_t id, UnitResult result) {
+    const auto found = units_.find(id);
+    DLN_ASSERT(found != units_.end(), "rank {} finished unit {}, which nobody has", rank, id);
+    scheduler_.finished(rank);
+    PendingTask& task = tasks_.at(found->second.task);
+    task.results[found->second.place] = std::move(result);
+    const TaskId task_id = found->second.task;
+    units_.erase(found);
+    if (--task.missing > 0) return;
+    if (graph_.cells(task_id) == 0) {
+        finish(task_id, {});
+    } else {
+        task.wants_sum = true;
+    }
+}
+
+bool Root::progress_sums(
+    const std::function<std::vector<std::int64_t>(TaskId, std::size_t)>& own_table) {
+    bool did = false;
+    std::vector<TaskId> summed;
+    for (auto& [id, task] : tasks_) {
+        if (task.wants_sum) {
+            // The order goes out before the collective starts, and messages keep their order: every rank
+            // joins the sums in the same sequence.
+            task.wants_sum = false;
+            did = true;
+            const std::size_t cells = graph_.cells(id);
+            for (int rank = 1; rank < comm_.size(); ++rank) {
+                comm_.send(rank, wire::encode_order({.kind = wire::OrderKind::sum,
+                                                     .task = global_id(id),
+                                                     .cells = cells,
+                                                     .payload = {}}));
+            }
+            task.sum = comm_.start_sum(own_table(global_id(id), cells));
+        }
+        if (task.sum && task.sum->done()) summed.push_back(id);
+    }
+    for (const TaskId id : summed) {
+        did = true;
+        finish(id, tasks_.at(id).sum->take());
+    }
+    return did;
+}
+
+void Root::finish(TaskId id, std::vector<std::int64_t> table) {
+    TaskResult whole{
+        .table = std::move(table), .texts = {}, .usage = {}, .failures = 0, .first_failure = {}};
+    for (UnitResult& part : tasks_.at(id).results) {
+        whole.texts.push_back(std::move(part.texts));
+        whole.usage += part.usage;
+        whole.failures += part.failures;
+        if (whole.first_failure.empty()) whole.first_failure = std::move(part.first_failure);
+    }
+    tasks_.erase(id);
+    graph_.complete(id, std::move(whole));
+}
+
+}  // namespace dln

@@ -1,0 +1,72 @@
+#pragma once
+// Rank 0's side of one graph: expands tasks, gives units out, collects results, sums tables.
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "dln/comm/communicator.hpp"
+#include "dln/engine/scheduler.hpp"
+#include "dln/engine/task_graph.hpp"
+
+namespace dln {
+
+class Root {
+  public:
+    /// `first_unit`: units are numbered on from here, over all graphs of a run. `graph_number` keeps the
+    /// task ids of one graph apart from those of another on the other ranks.
+    Root(Communicator& comm,
+         TaskGraph& graph,
+         std::size_t window,
+         std::uint64_t first_unit,
+         std::uint64_t graph_number);
+
+    /// A unit for this rank.
+    struct Own {
+        std::uint64_t id = 0;
+        TaskId task = 0;
+        std::size_t first_cell = 0;
+        std::string payload;
+    };
+
+    [[nodiscard]] bool done() const noexcept { return graph_.complete(); }
+    [[nodiscard]] std::uint64_t next_unit() const noexcept { return next_unit_; }
+    // Each returns true when it did something.
+    bool expand_ready();
+    bool receive();
+    bool send_units();
+    [[nodiscard]] std::optional<Own> next_own();
+    void unit_finished(int rank, std::uint64_t id, UnitResult result);
+    /// Starts and ends sums; `own_table(task, cells)` gives and forgets this rank's part.
+    bool progress_sums(
+        const std::function<std::vector<std::int64_t>(TaskId, std::size_t)>& own_table);
+
+  private:
+    struct PendingUnit {
+        TaskId task = 0;
+        std::size_t place = 0;  // among the task's units
+        Unit unit;
+    };
+    struct PendingTask {
+        std::size_t missing = 0;
+        std::vector<UnitResult>
+            results;  // by unit, so that nothing depends on the order of arrival
+        bool wants_sum = false;
+        std::unique_ptr<PendingSum> sum;
+    };
+    void finish(TaskId id, std::vector<std::int64_t> table);
+    [[nodiscard]] TaskId global_id(TaskId id) const noexcept { return (graph_number_ << 32) + id; }
+
+    Communicator& comm_;
+    TaskGraph& graph_;
+    Scheduler scheduler_;
+    std::uint64_t next_unit_;
+    std::uint64_t graph_number_;
+    std::map<std::uint64_t, PendingUnit> units_;
+    std::map<TaskId, PendingTask> tasks_;
+};
+
+}  // namespace dln

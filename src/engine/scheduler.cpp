@@ -1,0 +1,61 @@
+#include "dln/engine/scheduler.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+#include "dln/error.hpp"
+
+namespace dln {
+
+Scheduler::Scheduler(int ranks, std::size_t window)
+    : ranks_(static_cast<std::size_t>(ranks)), window_(std::max<std::size_t>(window, 1)) {}
+
+void Scheduler::add(std::uint64_t unit, std::uint64_t affinity) {
+    Group& group = groups_[affinity];
+    if (group.units.empty()) group.order = added_;
+    group.units.push_back(unit);
+    ++added_;
+    ++ready_;
+}
+
+Scheduler::Groups::iterator Scheduler::choose(const Rank& rank) {
+    if (rank.affinity) {
+        if (const auto own = groups_.find(*rank.affinity); own != groups_.end()) return own;
+    }
+    // Unused before used, then the larger remainder (the one that sharing shortens most), then the older.
+    return std::min_element(groups_.begin(), groups_.end(), [this](const auto& a, const auto& b) {
+        const auto key = [this](const auto& entry) {
+            const auto used = users_.find(entry.first);
+            const int users = used == users_.end() ? 0 : used->second;
+            return std::tuple(users, users > 0 ? -static_cast<long>(entry.second.units.size()) : 0L,
+                              entry.second.order);
+        };
+        return key(a) < key(b);
+    });
+}
+
+std::optional<std::uint64_t> Scheduler::next_for(int rank_index) {
+    Rank& rank = ranks_[static_cast<std::size_t>(rank_index)];
+    const bool is_end = ready_ <= ranks_.size();
+    if (ready_ == 0 || rank.held >= (is_end ? 1 : window_)) return std::nullopt;
+    const auto group = choose(rank);
+    if (rank.affinity != group->first) {
+        if (rank.affinity) --users_[*rank.affinity];
+        rank.affinity = group->first;
+        ++users_[group->first];
+    }
+    const std::uint64_t unit = group->second.units.front();
+    group->second.units.pop_front();
+    if (group->second.units.empty()) groups_.erase(group);
+    --ready_;
+    ++rank.held;
+    return unit;
+}
+
+void Scheduler::finished(int rank) {
+    std::size_t& held = ranks_[static_cast<std::size_t>(rank)].held;
+    DLN_ASSERT(held > 0, "rank {} finishes a unit that it does not hold", rank);
+    --held;
+}
+
+}  // namespace dln

@@ -1,0 +1,66 @@
+#include "engine/wire.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace dln::wire {
+namespace {
+
+using nlohmann::json;
+
+// Texts are any bytes, so they go as CBOR byte strings, not as JSON text.
+json bytes_of(const std::string& text) {
+    return json::binary(std::vector<std::uint8_t>(text.begin(), text.end()));
+}
+
+std::string text_of(const json& value) {
+    const auto& bytes = value.get_binary();
+    return {bytes.begin(), bytes.end()};
+}
+
+std::string encode(const json& value) {
+    std::string bytes;
+    json::to_cbor(value, nlohmann::detail::output_adapter<char>(bytes));
+    return bytes;
+}
+
+}  // namespace
+
+std::string encode_order(const Order& order) {
+    return encode(json::array({static_cast<int>(order.kind), order.task, order.unit,
+                               order.first_cell, order.cells, bytes_of(order.payload)}));
+}
+
+Order decode_order(const std::string& bytes) {
+    const json value = json::from_cbor(bytes);
+    return {.kind = static_cast<OrderKind>(value[0].get<int>()),
+            .task = value[1],
+            .unit = value[2],
+            .first_cell = value[3],
+            .cells = value[4],
+            .payload = text_of(value[5])};
+}
+
+std::string encode_result(std::uint64_t unit, const UnitResult& result) {
+    json texts = json::array();
+    for (const std::string& text : result.texts) texts.push_back(bytes_of(text));
+    const Usage& usage = result.usage;
+    return encode(json::array({unit, std::move(texts),
+                               json::array({usage.calls, usage.standalone_tokens,
+                                            usage.evaluated_tokens, usage.generated_tokens}),
+                               result.failures, bytes_of(result.first_failure)}));
+}
+
+std::pair<std::uint64_t, UnitResult> decode_result(const std::string& bytes) {
+    const json value = json::from_cbor(bytes);
+    UnitResult result;
+    for (const json& text : value[1]) result.texts.push_back(text_of(text));
+    result.usage = {.calls = value[2][0],
+                    .standalone_tokens = value[2][1],
+                    .evaluated_tokens = value[2][2],
+                    .generated_tokens = value[2][3]};
+    result.failures = value[3];
+    result.first_failure = text_of(value[4]);
+    return {value[0].get<std::uint64_t>(), std::move(result)};
+}
+
+}  // namespace dln::wire
