@@ -1,0 +1,17 @@
+#pragma once
+// prompts.json of a run: the parameters that `dln predict` and `dln eval` use.
+
+#include <string>
+
+#include "dln/job/job.hpp"
+#include "dln/network/parameters.hpp"
+
+namespace dln {
+
+/// Reads prompts.json text; templates are found by name in `job`. `path` serves messages. Throws
+/// UsageError that names what does not fit.
+[[nodiscard]] NetworkParameters parse_prompts(const std::string& text,
+                                              const std::string& path,
+                                              const Job& job);
+
+}  // namespace dln

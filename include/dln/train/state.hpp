@@ -1,0 +1,55 @@
+#pragma once
+// What a training run must remember from one step to the next: all of it, and nothing that follows from
+// the job. Rank 0 only; pure data, and its form in a step file.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "dln/llm/backend.hpp"
+#include "dln/network/parameters.hpp"
+#include "dln/store/checkpoint_store.hpp"
+
+namespace dln {
+
+/// How parameters did on dev. Better: more right answers, then the higher log-likelihood.
+struct DevResult {
+    std::int64_t right = 0;
+    std::int64_t examples = 0;
+    std::int64_t log_likelihood_sum = 0;  ///< fixed point
+    friend bool operator==(const DevResult&, const DevResult&) = default;
+    [[nodiscard]] double accuracy() const;
+    [[nodiscard]] double log_likelihood() const;
+};
+
+/// True when `a` is strictly better than `b`.
+[[nodiscard]] bool is_better(const DevResult& a, const DevResult& b);
+
+/// Parameters with what dev said of them.
+struct Evaluated {
+    NetworkParameters parameters;
+    DevResult dev;
+    friend bool operator==(const Evaluated&, const Evaluated&) = default;
+};
+
+struct TrainState {
+    std::int64_t steps_done = 0;
+    NetworkParameters current;      ///< the incumbent
+    std::vector<Evaluated> best;    ///< none before the first dev evaluation, else one
+    std::int64_t best_step = -1;    ///< steps done when the best was found; -1: none yet
+    std::vector<Evaluated> memory;  ///< the best on dev, best first
+    std::int64_t without_gain = 0;  ///< dev evaluations since the last gain
+    double noise_floor = 0.0;       ///< nats, measured before the first step
+    Usage usage;                    ///< of all steps and dev evaluations so far
+    friend bool operator==(const TrainState&, const TrainState&) = default;
+};
+
+/// Puts `evaluated` into the memory: the `capacity` best, sorted, each parameters once.
+void remember(TrainState& state, const Evaluated& evaluated, std::size_t capacity);
+
+/// Writes the state below "state/".
+void write_state(const TrainState& state, StepDocument& document);
+/// Reads it back; throws CheckpointError that names what is missing.
+[[nodiscard]] TrainState read_state(const StepDocument& document);
+
+}  // namespace dln

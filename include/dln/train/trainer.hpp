@@ -1,0 +1,58 @@
+#pragma once
+// Training from start, or from the newest usable step file, to the end: step, evaluate on dev, remember,
+// save; then the test evaluation. Rank 0 only; the other ranks serve its engine.
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "dln/report/statistics.hpp"
+#include "dln/store/checkpoint_store.hpp"
+#include "dln/store/run_directory.hpp"
+#include "dln/train/evaluate.hpp"
+#include "dln/train/state.hpp"
+#include "dln/train/step.hpp"
+
+namespace dln {
+
+/// What happens during training, for whoever shows it.
+class TrainObserver {
+  public:
+    virtual ~TrainObserver() = default;
+    virtual void resumed(const TrainState& state, const std::vector<std::string>& skipped) = 0;
+    virtual void evaluated_dev(const TrainState& state, const DevResult& dev, bool is_best) = 0;
+    virtual void stepped(const StepRecord& record, const TrainState& state, double seconds) = 0;
+    virtual void warned(const std::string& message) = 0;
+};
+
+/// How a complete run did. The initial parameters are evaluated on test too, so that the gain can be
+/// tested pairwise.
+struct TrainOutcome {
+    NetworkParameters parameters;  ///< the best on dev, or the last without dev
+    std::optional<Evaluation> test;
+    std::optional<Evaluation> test_initial;
+    PairedTest gain;  ///< initial against trained, on test
+    TrainState state;
+};
+
+/// Runs the job to its end. `program_version` goes into step files; `ranks` into their timing. Throws
+/// UsageError for a network that cannot be trained (yet), CheckpointError when step files are there but
+/// none can be used, Error when the disk refuses a step file.
+[[nodiscard]] TrainOutcome train(const TrainContext& context,
+                                 RunDirectory& run,
+                                 CheckpointStore& store,
+                                 const StepHeader& header,
+                                 double noise_floor,
+                                 TrainObserver& observer);
+
+/// Throws UsageError when the job's network cannot be trained, with the reason. Before any model call.
+void check_trainable(const Job& job);
+
+/// The batches that a job trains on: all training examples but those shown as few-shot, in one group or
+/// one a class.
+[[nodiscard]] BatchSampler make_batches(const Job& job,
+                                        const Network& network,
+                                        const Dataset& train);
+
+}  // namespace dln

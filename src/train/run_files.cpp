@@ -1,0 +1,132 @@
+#include "train/run_files.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "dln/error.hpp"
+#include "dln/text/utf8.hpp"
+#include "dln/train/prompts_file.hpp"
+
+namespace dln {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Prompts come from job files, which are valid UTF-8, and from models, whose replies were made so; an
+// invalid byte that got here all the same must not cost the run.
+std::string dump(const Json& value, int indent) {
+    return value.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+Json layers_json(const Job& job, const NetworkParameters& parameters) {
+    Json layers = Json::array();
+    for (std::size_t l = 0; l < parameters.size(); ++l) {
+        layers.push_back(
+            {{"prompt", parameters[l].prompt},
+             {"template", job.network.layers[l].templates[parameters[l].template_index].name}});
+    }
+    return layers;
+}
+
+Json dev_json(const DevResult& dev) {
+    return {{"examples", dev.examples},
+            {"accuracy", dev.accuracy()},
+            {"log_likelihood", dev.log_likelihood()}};
+}
+
+Json evaluation_json(const Evaluation& evaluation) {
+    Json json{{"examples", evaluation.examples}, {"failures", evaluation.failures}};
+    if (evaluation.has_accuracy) {
+        const Interval interval = wilson_interval(evaluation.right, evaluation.examples);
+        json["accuracy"] = evaluation.accuracy();
+        json["accuracy_95"] = {interval.low, interval.high};
+    }
+    if (evaluation.has_log_likelihood) json["log_likelihood"] = evaluation.log_likelihood();
+    return json;
+}
+
+}  // namespace
+
+const NetworkParameters& best_parameters(const TrainState& state) {
+    return state.best.empty() ? state.current : state.best.front().parameters;
+}
+
+std::string metrics_line(std::int64_t step, std::string_view split, const DevResult& result) {
+    Json line{{"step", step}, {"split", split}};
+    line.update(dev_json(result));
+    return dump(line, -1);
+}
+
+std::string metrics_line(std::int64_t step, std::string_view split, const Evaluation& result) {
+    Json line{{"step", step}, {"split", split}};
+    line.update(evaluation_json(result));
+    return dump(line, -1);
+}
+
+std::string prompts_json(const Job& job, const TrainState& state) {
+    Json json{{"format", 1},
+              {"job", job.name},
+              {"steps_done", state.steps_done},
+              {"layers", layers_json(job, best_parameters(state))}};
+    if (!state.best.empty()) json["dev"] = dev_json(state.best.front().dev);
+    return dump(json, 2) + "\n";
+}
+
+std::string result_json(const Job& job, const TrainOutcome& outcome) {
+    Json json{{"format", 1},
+              {"job", job.name},
+              {"steps_done", outcome.state.steps_done},
+              {"layers", layers_json(job, outcome.parameters)}};
+    if (!outcome.state.best.empty()) json["dev"] = dev_json(outcome.state.best.front().dev);
+    if (outcome.test) {
+        json["test"] = evaluation_json(*outcome.test);
+        json["test_initial"] = evaluation_json(*outcome.test_initial);
+        json["gain"] = {{"only_initial_right", outcome.gain.only_first},
+                        {"only_trained_right", outcome.gain.only_second},
+                        {"p_value", outcome.gain.p_value}};
+    }
+    const Usage& usage = outcome.state.usage;
+    json["usage"] = {{"calls", usage.calls},
+                     {"standalone_tokens", usage.standalone_tokens},
+                     {"generated_tokens", usage.generated_tokens}};
+    return dump(json, 2) + "\n";
+}
+
+NetworkParameters parse_prompts(const std::string& text, const std::string& path, const Job& job) {
+    const Json json = Json::parse(text, nullptr, false);
+    const auto fail = [&path](const std::string& why) -> UsageError {
+        return UsageError(fmt::format("{}: {}", path, why));
+    };
+    if (json.is_discarded() || !json.is_object() || !json.contains("layers") ||
+        !json["layers"].is_array()) {
+        throw fail("not a prompts file (an object with \"layers\"); dln train writes one");
+    }
+    const auto& specs = job.network.layers;
+    if (json["layers"].size() != specs.size()) {
+        throw fail(fmt::format("/layers: {} layers, the job's network has {}",
+                               json["layers"].size(), specs.size()));
+    }
+    NetworkParameters parameters;
+    for (std::size_t l = 0; l < specs.size(); ++l) {
+        const Json& layer = json["layers"][l];
+        if (!layer.is_object() || !layer.contains("prompt") || !layer["prompt"].is_string() ||
+            !layer.contains("template") || !layer["template"].is_string()) {
+            throw fail(fmt::format("/layers/{}: needs \"prompt\" and \"template\", both texts", l));
+        }
+        const auto name = layer["template"].get<std::string>();
+        std::vector<std::string> known;
+        for (const TemplateSpec& in : specs[l].templates) known.push_back(in.name);
+        const auto found = std::ranges::find(known, name);
+        if (found == known.end()) {
+            throw fail(fmt::format("/layers/{}/template: the job has no template \"{}\"", l,
+                                   printable(name, 60)));
+        }
+        parameters.push_back(
+            {layer["prompt"].get<std::string>(), static_cast<std::size_t>(found - known.begin())});
+    }
+    return parameters;
+}
+
+}  // namespace dln

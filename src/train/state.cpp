@@ -1,0 +1,141 @@
+#include "dln/train/state.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "dln/comm/fixed_point.hpp"
+#include "dln/error.hpp"
+
+namespace dln {
+namespace {
+
+// Parameters of several networks as tables [network, layer].
+void write_parameters(const std::vector<NetworkParameters>& networks,
+                      const std::string& path,
+                      StepDocument& document) {
+    std::vector<std::string> prompts;
+    std::vector<std::int64_t> templates;
+    for (const NetworkParameters& network : networks) {
+        for (const LayerParameters& layer : network) {
+            prompts.push_back(layer.prompt);
+            templates.push_back(static_cast<std::int64_t>(layer.template_index));
+        }
+    }
+    const std::size_t depth = networks.empty() ? 0 : networks.front().size();
+    document.arrays[path + "/prompt"] = Array::table(networks.size(), depth, std::move(prompts));
+    document.arrays[path + "/template"] =
+        Array::table(networks.size(), depth, std::move(templates));
+}
+
+std::vector<NetworkParameters> read_parameters(const std::string& path,
+                                               const StepDocument& document) {
+    const Array& shape = document.at(path + "/prompt");
+    const std::vector<std::string>& prompts = document.texts(path + "/prompt");
+    const std::vector<std::int64_t>& templates = document.integers(path + "/template");
+    if (shape.shape.size() != 2 || prompts.size() != templates.size()) {
+        throw CheckpointError(fmt::format("{}: not a table of parameters", path));
+    }
+    std::vector<NetworkParameters> networks(shape.shape[0]);
+    const std::size_t depth = shape.shape[1];
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+        networks[i / depth].push_back({prompts[i], static_cast<std::size_t>(templates[i])});
+    }
+    return networks;
+}
+
+void write_evaluated(const std::vector<Evaluated>& entries,
+                     const std::string& path,
+                     StepDocument& document) {
+    std::vector<NetworkParameters> networks;
+    std::vector<std::int64_t> right;
+    std::vector<std::int64_t> examples;
+    std::vector<std::int64_t> sums;
+    for (const Evaluated& entry : entries) {
+        networks.push_back(entry.parameters);
+        right.push_back(entry.dev.right);
+        examples.push_back(entry.dev.examples);
+        sums.push_back(entry.dev.log_likelihood_sum);
+    }
+    write_parameters(networks, path, document);
+    document.arrays[path + "/dev_right"] = Array::list(std::move(right));
+    document.arrays[path + "/dev_examples"] = Array::list(std::move(examples));
+    document.arrays[path + "/dev_log_likelihood_sum"] = Array::list(std::move(sums));
+}
+
+std::vector<Evaluated> read_evaluated(const std::string& path, const StepDocument& document) {
+    const std::vector<NetworkParameters> networks = read_parameters(path, document);
+    const auto& right = document.integers(path + "/dev_right");
+    const auto& examples = document.integers(path + "/dev_examples");
+    const auto& sums = document.integers(path + "/dev_log_likelihood_sum");
+    if (right.size() != networks.size() || examples.size() != networks.size() ||
+        sums.size() != networks.size()) {
+        throw CheckpointError(fmt::format("{}: tables of different lengths", path));
+    }
+    std::vector<Evaluated> entries;
+    for (std::size_t i = 0; i < networks.size(); ++i) {
+        entries.push_back({networks[i], {right[i], examples[i], sums[i]}});
+    }
+    return entries;
+}
+
+}  // namespace
+
+double DevResult::accuracy() const {
+    return examples == 0 ? 0.0 : static_cast<double>(right) / static_cast<double>(examples);
+}
+
+double DevResult::log_likelihood() const {
+    return examples == 0 ? 0.0
+                         : from_fixed_point(log_likelihood_sum) / static_cast<double>(examples);
+}
+
+bool is_better(const DevResult& a, const DevResult& b) {
+    if (a.right != b.right) return a.right > b.right;
+    return a.log_likelihood_sum > b.log_likelihood_sum;
+}
+
+void remember(TrainState& state, const Evaluated& evaluated, std::size_t capacity) {
+    std::erase_if(state.memory,
+                  [&](const Evaluated& entry) { return entry.parameters == evaluated.parameters; });
+    const auto place = std::ranges::find_if(
+        state.memory, [&](const Evaluated& entry) { return is_better(evaluated.dev, entry.dev); });
+    state.memory.insert(place, evaluated);
+    if (state.memory.size() > capacity) state.memory.resize(capacity);
+}
+
+void write_state(const TrainState& state, StepDocument& document) {
+    auto& arrays = document.arrays;
+    arrays["state/steps_done"] = Array::scalar(state.steps_done);
+    write_parameters({state.current}, "state/current", document);
+    write_evaluated(state.best, "state/best", document);
+    arrays["state/best_step"] = Array::scalar(state.best_step);
+    write_evaluated(state.memory, "state/memory", document);
+    arrays["state/without_gain"] = Array::scalar(state.without_gain);
+    arrays["state/noise_floor"] = Array::scalar(state.noise_floor);
+    arrays["state/calls"] = Array::scalar(state.usage.calls);
+    arrays["state/standalone_tokens"] = Array::scalar(state.usage.standalone_tokens);
+    arrays["state/generated_tokens"] = Array::scalar(state.usage.generated_tokens);
+    // How much of it had to be computed depends on which rank had which prefix: a measurement.
+    arrays["timing/evaluated_tokens"] = Array::scalar(state.usage.evaluated_tokens);
+}
+
+TrainState read_state(const StepDocument& document) {
+    TrainState state;
+    state.steps_done = document.integer("state/steps_done");
+    const auto current = read_parameters("state/current", document);
+    if (current.size() != 1) throw CheckpointError("state/current: not one set of parameters");
+    state.current = current.front();
+    state.best = read_evaluated("state/best", document);
+    state.best_step = document.integer("state/best_step");
+    state.memory = read_evaluated("state/memory", document);
+    state.without_gain = document.integer("state/without_gain");
+    state.noise_floor = document.real("state/noise_floor");
+    state.usage = {.calls = document.integer("state/calls"),
+                   .standalone_tokens = document.integer("state/standalone_tokens"),
+                   .evaluated_tokens = document.integer("timing/evaluated_tokens"),
+                   .generated_tokens = document.integer("state/generated_tokens")};
+    return state;
+}
+
+}  // namespace dln

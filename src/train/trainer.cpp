@@ -1,0 +1,221 @@
+#include "dln/train/trainer.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "dln/error.hpp"
+#include "dln/store/failpoint.hpp"
+#include "dln/text/utf8.hpp"
+
+#include "train/run_files.hpp"
+
+namespace dln {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+class Training {
+  public:
+    Training(const TrainContext& context,
+             RunDirectory& run,
+             CheckpointStore& store,
+             const StepHeader& header,
+             double noise_floor,
+             TrainObserver& observer)
+        : context_(context),
+          run_(run),
+          store_(store),
+          header_(header),
+          noise_floor_(noise_floor),
+          observer_(observer) {}
+
+    TrainOutcome run() {
+        begin();
+        while (state_.steps_done < context_.job.train.steps) {
+            step();
+            if (state_.steps_done % context_.job.train.eval_every == 0 || is_last()) evaluate_dev();
+            save();
+            failpoint("step_end");
+            run_.keep_alive();
+        }
+        return finish();
+    }
+
+  private:
+    [[nodiscard]] bool is_last() const { return state_.steps_done == context_.job.train.steps; }
+
+    void begin() {
+        if (auto loaded = store_.load_newest()) {
+            state_ = read_state(loaded->file.document);
+            run_.truncate_metrics(state_.steps_done);
+            observer_.resumed(state_, loaded->skipped);
+            return;
+        }
+        run_.truncate_metrics(-1);
+        state_.current = context_.network.initial_parameters();
+        state_.noise_floor = noise_floor_;
+        if (context_.job.train.eval_initial) evaluate_dev();
+        save();
+    }
+
+    void step() {
+        const Clock::time_point start = Clock::now();
+        const EngineTimes before = context_.engine.times();
+        record_ = run_step(context_, state_);
+        step_seconds_ = seconds_since(start);
+        backend_seconds_ = context_.engine.times().backend - before.backend;
+        waiting_seconds_ = context_.engine.times().waiting - before.waiting;
+        state_.current[0] = record_->candidates[record_->chosen].parameters;
+        ++state_.steps_done;
+        state_.usage += record_->usage;
+        observer_.stepped(*record_, state_, step_seconds_);
+        if (record_->failures > 0) {
+            observer_.warned(fmt::format("step {}: {} requests failed; the first: {}",
+                                         state_.steps_done, record_->failures,
+                                         printable(record_->first_failure)));
+        }
+    }
+
+    [[nodiscard]] Evaluation evaluate(const NetworkParameters& parameters, SplitIndex split) {
+        return evaluate_split(context_.engine, context_.network, context_.splits, split, parameters,
+                              static_cast<std::uint64_t>(state_.steps_done));
+    }
+
+    void evaluate_dev() {
+        if (context_.splits[kDevSplit].empty()) return;
+        Evaluated evaluated{.parameters = state_.current, .dev = {}};
+        const Evaluated* known = known_result();
+        if (known != nullptr) {
+            evaluated.dev = known->dev;
+        } else {
+            const Evaluation dev = evaluate(state_.current, kDevSplit);
+            state_.usage += dev.usage;
+            evaluated.dev = {static_cast<std::int64_t>(dev.right),
+                             static_cast<std::int64_t>(dev.examples), dev.log_likelihood_sum};
+            if (dev.failures > 0) {
+                observer_.warned(fmt::format("dev: {} requests failed; the first: {}", dev.failures,
+                                             printable(dev.first_failure)));
+            }
+        }
+        take_dev(evaluated);
+    }
+
+    // Parameters whose dev result is known need not be paid for again.
+    [[nodiscard]] const Evaluated* known_result() const {
+        for (const auto* list : {&state_.best, &state_.memory}) {
+            for (const Evaluated& entry : *list) {
+                if (entry.parameters == state_.current) return &entry;
+            }
+        }
+        return nullptr;
+    }
+
+    void take_dev(const Evaluated& evaluated) {
+        const bool is_best = state_.best.empty() || is_better(evaluated.dev, state_.best[0].dev);
+        remember(state_, evaluated, context_.job.train.memory);
+        if (is_best) {
+            state_.best = {evaluated};
+            state_.best_step = state_.steps_done;
+            state_.without_gain = 0;
+        } else {
+            ++state_.without_gain;
+        }
+        observer_.evaluated_dev(state_, evaluated.dev, is_best);
+        run_.append_metrics(metrics_line(state_.steps_done, "dev", evaluated.dev));
+        const auto tolerance = static_cast<std::int64_t>(context_.job.train.tolerance);
+        if (tolerance > 0 && state_.without_gain >= tolerance) {
+            state_.current = state_.best[0].parameters;
+            state_.without_gain = 0;
+        }
+    }
+
+    void save() {
+        StepDocument document;
+        write_state(state_, document);
+        if (record_) write_step(*record_, document);
+        auto& arrays = document.arrays;
+        arrays["timing/step_seconds"] = Array::scalar(step_seconds_);
+        arrays["timing/backend_seconds"] = Array::scalar(backend_seconds_);
+        arrays["timing/waiting_seconds"] = Array::scalar(waiting_seconds_);
+        header_.step = state_.steps_done;
+        store_.save(header_, document);
+        run_.set_latest(state_.steps_done);
+        failpoint("after_latest");
+        run_.write_file("prompts.json", prompts_json(context_.job, state_));
+        store_.prune({.newest = context_.job.keep, .best_step = state_.best_step});
+    }
+
+    TrainOutcome finish() {
+        TrainOutcome outcome{.parameters = best_parameters(state_), .state = state_};
+        if (!context_.splits[kTestSplit].empty()) {
+            outcome.test = evaluate(outcome.parameters, kTestSplit);
+            const NetworkParameters initial = context_.network.initial_parameters();
+            outcome.test_initial =
+                initial == outcome.parameters ? *outcome.test : evaluate(initial, kTestSplit);
+            outcome.gain =
+                mcnemar(outcome.test_initial->right_by_example, outcome.test->right_by_example);
+            run_.truncate_metrics(state_.steps_done);
+            run_.append_metrics(metrics_line(state_.steps_done, "test", *outcome.test));
+        }
+        run_.write_file("result.json", result_json(context_.job, outcome));
+        return outcome;
+    }
+
+    const TrainContext& context_;
+    RunDirectory& run_;
+    CheckpointStore& store_;
+    StepHeader header_;
+    double noise_floor_;
+    TrainObserver& observer_;
+    TrainState state_;
+    std::optional<StepRecord> record_;
+    double step_seconds_ = 0.0;
+    double backend_seconds_ = 0.0;
+    double waiting_seconds_ = 0.0;
+};
+
+}  // namespace
+
+TrainOutcome train(const TrainContext& context,
+                   RunDirectory& run,
+                   CheckpointStore& store,
+                   const StepHeader& header,
+                   double noise_floor,
+                   TrainObserver& observer) {
+    return Training(context, run, store, header, noise_floor, observer).run();
+}
+
+void check_trainable(const Job& job) {
+    if (job.network.layers.size() > 1) {
+        throw UsageError(fmt::format(
+            "{}: /network/layers: {} layers. This version trains networks of one layer (DLN-1); "
+            "deeper ones can be used with dln eval and dln predict. Training them comes with "
+            "variational inference, in a later version.",
+            job.path, job.network.layers.size()));
+    }
+    if (!job.network.layers.front().train) {
+        throw UsageError(fmt::format(
+            "{}: /network/layers/0/train: false, so nothing would be trained. Use dln eval.",
+            job.path));
+    }
+}
+
+BatchSampler make_batches(const Job& job, const Network& network, const Dataset& train) {
+    const std::vector<std::size_t>& shown = network.few_shot_examples();
+    const bool balanced = job.train.class_balanced && network.has_classes();
+    std::vector<std::vector<std::size_t>> strata(balanced ? network.classes().size() : 1);
+    for (std::size_t i = 0; i < train.size(); ++i) {
+        if (std::ranges::find(shown, i) != shown.end()) continue;
+        strata[balanced ? network.class_index(train[i].target) : 0].push_back(i);
+    }
+    return BatchSampler(job.seed, job.train.batch_size, std::move(strata));
+}
+
+}  // namespace dln
