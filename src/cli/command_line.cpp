@@ -1,0 +1,80 @@
+// The command line: global flags, the subcommands, and the only catch-all of the program.
+
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "dln/cli/commands.hpp"
+#include "dln/error.hpp"
+#include "dln/llm/embedded.hpp"
+
+#include "cli/version.hpp"
+
+namespace dln {
+namespace {
+
+constexpr const char* kFooter =
+    "Exit codes: 0 complete, 1 internal error, 2 wrong usage or job file, 3 backend unusable,\n"
+    "4 budget spent, 5 no usable checkpoint, 75 stopped cleanly: submit again.\n"
+    "\n"
+    "Start with:  mpirun -n 2 dln train jobs/quickstart.json";
+
+std::string version_text() {
+    return fmt::format("dln {} (git {})\ncompiler {}\nMPI {}\nHDF5 {}\nbackends: scripted{}",
+                       kVersion, kGitRevision, kCompiler, kMpiVersion, kHdf5Version,
+                       embedded_backend_available() ? ", embedded (llama.cpp)" : "");
+}
+
+// Results go to standard output, everything said about them to standard error.
+void set_up_log(const std::string& level) {
+    auto logger =
+        std::make_shared<spdlog::logger>("dln", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    logger->set_pattern("dln: %v");
+    logger->set_level(spdlog::level::from_str(level));
+    spdlog::set_default_logger(logger);
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+    CLI::App app{
+        "dln trains Deep Language Networks: stacks of language-model calls whose parameters are "
+        "their prompts.",
+        "dln"};
+    app.footer(kFooter);
+    app.require_subcommand(1);
+    app.set_version_flag("--version", version_text());
+    app.fallthrough();
+    std::string level = "info";
+    app.add_option("--log-level", level, "How much is said on standard error")
+        ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}))
+        ->capture_default_str();
+    Chosen chosen;
+    add_train_command(app, chosen);
+    add_eval_command(app, chosen);
+    add_predict_command(app, chosen);
+    add_plan_command(app, chosen);
+    add_probe_command(app, chosen);
+    add_inspect_command(app, chosen);
+    add_data_command(app, chosen);
+    try {
+        app.parse(argc, argv);
+        set_up_log(level);
+        return chosen();
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::usage);
+    } catch (const Error& error) {
+        fmt::print(stderr, "dln: {}\n", error.what());
+        return static_cast<int>(error.exit_code());
+    } catch (const std::exception& error) {
+        fmt::print(stderr, "dln: internal error: {}\n", error.what());
+        return static_cast<int>(ExitCode::internal_error);
+    }
+}
+
+}  // namespace dln

@@ -1,0 +1,84 @@
+// dln eval: how good given prompts are on a split.
+
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "dln/cli/commands.hpp"
+#include "dln/text/utf8.hpp"
+
+#include "cli/job_options.hpp"
+#include "cli/ranks.hpp"
+#include "cli/session.hpp"
+#include "cli/train_display.hpp"
+
+namespace dln {
+namespace {
+
+struct EvalOptions {
+    JobOptions job;
+    std::string split = "test";
+};
+
+std::size_t split_index(const std::string& name) {
+    if (name == "train") return kTrainSplit;
+    return name == "dev" ? kDevSplit : kTestSplit;
+}
+
+int run_eval(Communicator& comm, const EvalOptions& options) {
+    NetworkParameters parameters;
+    const std::size_t split = split_index(options.split);
+    const auto check = [&](Session& session) {
+        parameters = read_parameters(options.job, session.job());
+        if (session.splits()[split].empty()) {
+            throw UsageError(
+                fmt::format("{}: the job has no {} split. Add /data/{} or choose another "
+                            "with --split.",
+                            session.job().path, options.split, options.split));
+        }
+    };
+    Session session(
+        comm, [&] { return read_job(options.job); },
+        {.train = split == kTrainSplit, .dev = split == kDevSplit, .test = split == kTestSplit},
+        check);
+    session.start();
+    return session.run([&] {
+        const Evaluation evaluation = evaluate_split(session.engine(), session.network(),
+                                                     session.splits(), split, parameters, 0);
+        for (std::size_t l = 0; l < parameters.size(); ++l) {
+            fmt::print("prompt {}: \"{}\" in template {}\n", l + 1,
+                       printable(parameters[l].prompt, 400),
+                       session.network().layer(l).templates[parameters[l].template_index].name);
+        }
+        fmt::print("{}: {}\n", options.split, describe(evaluation));
+        if (evaluation.failures > 0) {
+            spdlog::warn("{} requests failed and count as wrong; the first: {}",
+                         evaluation.failures, printable(evaluation.first_failure));
+        }
+        return 0;
+    });
+}
+
+}  // namespace
+
+void add_eval_command(CLI::App& app, Chosen& chosen) {
+    auto options = std::make_shared<EvalOptions>();
+    CLI::App* command = app.add_subcommand(
+        "eval", "Evaluate prompts on a split: accuracy with 95 % interval, log-likelihood");
+    add_network_options(*command, options->job);
+    command->add_option("--split", options->split, "Which split")
+        ->check(CLI::IsMember({"train", "dev", "test"}))
+        ->capture_default_str();
+    command->footer(
+        "Examples:  dln eval jobs/quickstart.json --split dev     (the job's initial prompts)\n"
+        "           dln eval --run runs/quickstart                (the trained ones)");
+    command->callback([options, &chosen] {
+        chosen = [options] {
+            return run_on_ranks([&](Communicator& comm) { return run_eval(comm, *options); });
+        };
+    });
+}
+
+}  // namespace dln

@@ -1,0 +1,161 @@
+// dln inspect: what a step file or a run holds.
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "dln/cli/commands.hpp"
+#include "dln/error.hpp"
+#include "dln/store/checkpoint_store.hpp"
+#include "dln/store/run_directory.hpp"
+#include "dln/text/utf8.hpp"
+#include "dln/train/state.hpp"
+
+namespace dln {
+namespace fs = std::filesystem;
+namespace {
+
+struct InspectOptions {
+    std::string path;
+    bool all = false;
+};
+
+std::string shape_text(const Array& array) {
+    std::string text;
+    for (const std::size_t extent : array.shape) {
+        text += (text.empty() ? "" : " x ") + std::to_string(extent);
+    }
+    return text.empty() ? "scalar" : text;
+}
+
+std::string value_text(const Array& array) {
+    const auto first = [](const auto& values) -> std::string {
+        if (values.empty()) return "";
+        using Value = std::decay_t<decltype(values.front())>;
+        if constexpr (std::is_same_v<Value, std::string>) {
+            return fmt::format("\"{}\"", printable(values.front(), 60));
+        } else {
+            return fmt::format("{}", values.front());
+        }
+    };
+    return std::visit(first, array.values);
+}
+
+void print_arrays(const StepDocument& document) {
+    for (const auto& [path, array] : document.arrays) {
+        fmt::print("  {:<34} {:>10}  {}{}\n", path, shape_text(array), value_text(array),
+                   array.shape.empty() ? "" : " ...");
+    }
+}
+
+void print_parameters(const char* name, const NetworkParameters& parameters) {
+    for (std::size_t l = 0; l < parameters.size(); ++l) {
+        fmt::print("{} layer {}: \"{}\" in template {}\n", name, l + 1,
+                   printable(parameters[l].prompt, 200), parameters[l].template_index);
+    }
+}
+
+void print_candidates(const StepDocument& document) {
+    if (!document.contains("step/candidates/prompt")) return;
+    const auto& prompts = document.texts("step/candidates/prompt");
+    const auto& templates = document.integers("step/candidates/template");
+    const auto& origins = document.texts("step/candidates/origin");
+    const auto& means = document.reals("step/candidates/mean");
+    const auto& scored = document.integers("step/candidates/scored");
+    const auto chosen = static_cast<std::size_t>(document.integer("step/chosen"));
+    fmt::print("\n{:>3} {:>10} {:>7} {:>8} {:<12} prompt\n", "", "mean", "scored", "template",
+               "origin");
+    for (std::size_t k = 0; k < prompts.size(); ++k) {
+        fmt::print("{:>2}{} {:>10.4f} {:>7} {:>8} {:<12} {}\n", k, k == chosen ? '*' : ' ',
+                   means[k], scored[k], templates[k], origins[k], printable(prompts[k], 90));
+    }
+}
+
+void print_file(const StepFile& file, bool all) {
+    fmt::print("{} format {}, written by dln {}, step {}\njob {}\ndigest {} (verified)\n\n",
+               file.header.file_type, file.header.format_version, file.header.program_version,
+               file.header.step, file.header.job_hash, file.header.digest);
+    const TrainState state = read_state(file.document);
+    print_parameters("current", state.current);
+    if (!state.best.empty()) {
+        print_parameters("best   ", state.best[0].parameters);
+        fmt::print("best on dev after step {}: accuracy {:.4f}, log-likelihood {:.4f}\n",
+                   state.best_step, state.best[0].dev.accuracy(),
+                   state.best[0].dev.log_likelihood());
+    }
+    fmt::print("memory {}, evaluations without gain {}, noise floor {:.2g} nats, {} calls so far\n",
+               state.memory.size(), state.without_gain, state.noise_floor, state.usage.calls);
+    print_candidates(file.document);
+    if (all) {
+        fmt::print("\n");
+        print_arrays(file.document);
+    }
+}
+
+// One line a step file; a damaged one is named and does not end the listing.
+int inspect_run(const InspectOptions& options) {
+    const RunDirectory run(options.path);
+    std::vector<std::string> files;
+    for (const auto& entry : fs::directory_iterator(run.steps_path())) {
+        if (entry.path().extension() == ".h5") files.push_back(entry.path().string());
+    }
+    std::ranges::sort(files);
+    fmt::print("{}: {} step files, newest {}\n", options.path, files.size(),
+               run.latest().value_or("unknown"));
+    int code = 0;
+    std::string last;
+    for (const std::string& path : files) {
+        try {
+            const StepFile file = read_step_file(path);
+            const TrainState state = read_state(file.document);
+            fmt::print("step {:>6}  best dev {}  {} calls  \"{}\"\n", file.header.step,
+                       state.best.empty() ? std::string("-")
+                                          : fmt::format("{:.4f}", state.best[0].dev.accuracy()),
+                       state.usage.calls, printable(state.current.back().prompt, 80));
+            last = path;
+        } catch (const CheckpointError& error) {
+            fmt::print("damaged: {}\n", error.what());
+            code = static_cast<int>(ExitCode::checkpoint);
+        }
+    }
+    if (!last.empty()) {
+        fmt::print("\n{}\n", last);
+        print_file(read_step_file(last), options.all);
+    }
+    return code;
+}
+
+int run_inspect(const InspectOptions& options) {
+    if (fs::is_directory(options.path)) {
+        if (!fs::is_directory(RunDirectory(options.path).steps_path())) {
+            throw UsageError(fmt::format(
+                "{}: not the directory of a training run (no steps/ in it)", options.path));
+        }
+        return inspect_run(options);
+    }
+    if (!fs::exists(options.path)) {
+        throw UsageError(
+            fmt::format("{}: no such file or directory. Give a step file "
+                        "(run/steps/000012.h5) or a run directory.",
+                        options.path));
+    }
+    print_file(read_step_file(options.path), options.all);
+    return 0;
+}
+
+}  // namespace
+
+void add_inspect_command(CLI::App& app, Chosen& chosen) {
+    auto options = std::make_shared<InspectOptions>();
+    CLI::App* command =
+        app.add_subcommand("inspect", "Show a step file or a whole run; verifies digests");
+    command->add_option("path", options->path, "Step file or run directory")->required();
+    command->add_flag("--all", options->all, "Also list every array in the file");
+    command->footer("Example:  dln inspect runs/quickstart");
+    command->callback([options, &chosen] { chosen = [options] { return run_inspect(*options); }; });
+}
+
+}  // namespace dln

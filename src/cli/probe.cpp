@@ -1,0 +1,69 @@
+// dln probe: what a backend can do and how noisy its scores are.
+
+#include "dln/llm/probe.hpp"
+
+#include <memory>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "dln/cli/commands.hpp"
+#include "dln/error.hpp"
+
+#include "cli/job_options.hpp"
+#include "cli/session.hpp"
+
+namespace dln {
+namespace {
+
+struct ProbeOptions {
+    JobOptions job;
+    BackendSpec backend;
+};
+
+int run_probe(const ProbeOptions& options) {
+    const BackendSpec spec =
+        options.job.job_path.empty() ? options.backend : read_job(options.job).backend;
+    const std::unique_ptr<Backend> backend = make_backend(spec);
+    const ProbeReport report = probe_backend(*backend);
+    fmt::print("backend {}: {}\nmodel   {}\n", report.info.kind, report.info.description,
+               report.info.model);
+    fmt::print("context {} tokens, chat template: {}\n", report.info.context_tokens,
+               report.info.has_chat_template ? "yes" : "no");
+    for (const ProbeCheck& check : report.checks) {
+        fmt::print("{} {}: {}\n", check.ok ? "ok  " : "FAIL", check.name, check.detail);
+    }
+    fmt::print("noise floor {:.2g} nats: smaller differences between candidates are ties\n",
+               report.noise_floor);
+    fmt::print("speed   {:.1f} items scored a second, {:.1f} tokens generated a second\n",
+               report.scored_items_per_second, report.generated_tokens_per_second);
+    return report.ok() ? 0 : static_cast<int>(ExitCode::backend);
+}
+
+}  // namespace
+
+void add_probe_command(CLI::App& app, Chosen& chosen) {
+    auto options = std::make_shared<ProbeOptions>();
+    CLI::App* command =
+        app.add_subcommand("probe", "Measure what a backend can do and how noisy its scores are");
+    command->add_option("job", options->job.job_path, "Job file whose backend is probed");
+    command->add_option("--set", options->job.sets, "Override a field of the job file")
+        ->type_name("POINTER=VALUE")
+        ->expected(1)
+        ->take_all();
+    command
+        ->add_option("--model", options->backend.model, "Without a job: GGUF file or cached model")
+        ->capture_default_str();
+    command->add_option("--weights", options->backend.weights, "Without a job: weight type")
+        ->check(CLI::IsMember({"f32", "f16", "as_is"}))
+        ->capture_default_str();
+    command->add_option("--threads", options->backend.threads, "Without a job: threads")
+        ->check(CLI::Range(1, 1024))
+        ->capture_default_str();
+    command->footer(
+        "Examples:  dln probe                  (the embedded model of the quick start)\n"
+        "           dln probe --weights as_is  (its quantised weights: see the noise)");
+    command->callback([options, &chosen] { chosen = [options] { return run_probe(*options); }; });
+}
+
+}  // namespace dln

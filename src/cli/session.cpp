@@ -1,0 +1,113 @@
+#include "cli/session.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "dln/data/read.hpp"
+#include "dln/error.hpp"
+#include "dln/llm/embedded.hpp"
+#include "dln/llm/scripted.hpp"
+
+#include "cli/ranks.hpp"
+
+namespace dln {
+namespace {
+
+WeightType weight_type(const std::string& name) {
+    if (name == "f16") return WeightType::f16;
+    return name == "as_is" ? WeightType::as_is : WeightType::f32;
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> make_backend(const BackendSpec& spec) {
+    if (spec.kind == BackendKind::scripted) {
+        return make_scripted_backend(
+            {.replies_path = spec.replies, .context_tokens = spec.context_tokens});
+    }
+    return make_embedded_backend(
+        {.model = spec.model,
+         .weights = weight_type(spec.weights),
+         .kv_cache = spec.kv_cache == "f16" ? CacheType::f16 : CacheType::f32,
+         .context_tokens = spec.context_tokens,
+         .threads = spec.threads});
+}
+
+Session::Session(Communicator& comm,
+                 const std::function<Job()>& read,
+                 const SplitsWanted& wanted,
+                 const std::function<void(Session&)>& check)
+    : comm_(comm) {
+    share_job(read);
+    share_splits(wanted);
+    on_all_ranks(comm_, [this] { network_.emplace(job_, splits_[0]); });
+    (void)from_root(comm_, [&]() -> std::string {
+        if (check) check(*this);
+        return {};
+    });
+}
+
+Session::~Session() = default;
+
+void Session::share_job(const std::function<Job()>& read) {
+    const std::string resolved = from_root(comm_, [&] {
+        job_ = read();
+        return job_to_json(job_).dump();
+    });
+    if (comm_.rank() != 0) job_ = job_from_json(resolved, "resolved job");
+}
+
+void Session::share_splits(const SplitsWanted& wanted) {
+    std::vector<std::string> classes;
+    for (const ClassSpec& known : job_.classes) classes.push_back(known.name);
+    const auto share = [&](const SplitSpec* spec) {
+        Dataset data;
+        const std::string bytes = from_root(comm_, [&]() -> std::string {
+            if (spec != nullptr) data = read_split(*spec, classes);
+            return comm_.size() > 1 ? data.serialize() : std::string();
+        });
+        splits_.push_back(comm_.rank() == 0 ? std::move(data) : Dataset::deserialize(bytes));
+    };
+    const bool few_shot = job_.network.layers.back().few_shot > 0;
+    share(wanted.train || few_shot ? &job_.data.train : nullptr);
+    share(wanted.dev && job_.data.dev ? &*job_.data.dev : nullptr);
+    share(wanted.test && job_.data.test ? &*job_.data.test : nullptr);
+}
+
+std::size_t Session::add_split(const Dataset& data) {
+    const std::string bytes = comm_.broadcast(comm_.size() > 1 ? data.serialize() : std::string());
+    splits_.push_back(comm_.rank() == 0 ? data : Dataset::deserialize(bytes));
+    return splits_.size() - 1;
+}
+
+void Session::start() {
+    on_all_ranks(comm_, [this] { backend_ = make_backend(job_.backend); });
+    runner_ = std::make_unique<NetworkRunner>(*network_, splits_, *backend_, job_.seed);
+    engine_ = std::make_unique<Engine>(comm_, *runner_);
+}
+
+int Session::run(const std::function<int()>& body) {
+    if (comm_.rank() != 0) {
+        engine_->serve();
+        return 0;
+    }
+    int code = 0;
+    try {
+        code = body();
+    } catch (const InternalError&) {
+        throw;  // nothing is known of what the other ranks are doing
+    } catch (const Error& error) {
+        fmt::print(stderr, "dln: {}\n", error.what());
+        code = static_cast<int>(error.exit_code());
+    }
+    engine_->stop_serving();
+    return code;
+}
+
+std::string Session::hash() const {
+    std::vector<std::string> digests;
+    for (std::size_t i = 0; i < 3; ++i) digests.push_back(splits_[i].digest());
+    return job_hash(job_, digests);
+}
+
+}  // namespace dln

@@ -1,0 +1,71 @@
+#pragma once
+// What commands that call a model set up in the same way: job, data, network, backend, engine, on all
+// ranks. Everything that can be wrong with a user's files is found on rank 0 before a model is loaded.
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dln/comm/communicator.hpp"
+#include "dln/data/dataset.hpp"
+#include "dln/engine/engine.hpp"
+#include "dln/engine/network_runner.hpp"
+#include "dln/job/job.hpp"
+#include "dln/llm/backend.hpp"
+#include "dln/network/network.hpp"
+
+namespace dln {
+
+/// The backend that a job asks for. Throws BackendError.
+[[nodiscard]] std::unique_ptr<Backend> make_backend(const BackendSpec& spec);
+
+/// Which splits a command reads; few-shot examples need the training split whatever is asked.
+struct SplitsWanted {
+    bool train = true;
+    bool dev = true;
+    bool test = true;
+};
+
+class Session {
+  public:
+    /// Reads job (by `read`, on rank 0) and data, shares them, builds the network. `check` runs on rank 0
+    /// when all that is read, before any model is loaded; it may throw Error. Collective.
+    Session(Communicator& comm,
+            const std::function<Job()>& read,
+            const SplitsWanted& wanted,
+            const std::function<void(Session&)>& check = {});
+    ~Session();
+
+    /// Adds a split that is no file of the job (inputs to predict) and returns its index. Rank 0's
+    /// `data` counts. Collective; before start().
+    std::size_t add_split(const Dataset& data);
+    /// Loads the model on every rank. Collective.
+    void start();
+    /// Runs `body` on rank 0 while the other ranks serve its engine; returns its exit code on all ranks.
+    [[nodiscard]] int run(const std::function<int()>& body);
+
+    [[nodiscard]] Communicator& comm() noexcept { return comm_; }
+    [[nodiscard]] const Job& job() const noexcept { return job_; }
+    [[nodiscard]] const std::vector<Dataset>& splits() const noexcept { return splits_; }
+    [[nodiscard]] const Network& network() const { return *network_; }
+    [[nodiscard]] Backend& backend() { return *backend_; }
+    [[nodiscard]] Engine& engine() { return *engine_; }
+    /// Identity of the job with its data.
+    [[nodiscard]] std::string hash() const;
+
+  private:
+    void share_job(const std::function<Job()>& read);
+    void share_splits(const SplitsWanted& wanted);
+
+    Communicator& comm_;
+    Job job_;
+    std::vector<Dataset> splits_;  // train, dev, test, then added ones
+    std::optional<Network> network_;
+    std::unique_ptr<Backend> backend_;
+    std::unique_ptr<NetworkRunner> runner_;
+    std::unique_ptr<Engine> engine_;
+};
+
+}  // namespace dln

@@ -1,0 +1,17 @@
+#include "cli/text_file.hpp"
+
+#include <fstream>
+#include <sstream>
+
+namespace dln {
+
+std::optional<std::string> read_text_file(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) return std::nullopt;
+    std::ostringstream text;
+    text << file.rdbuf();
+    if (file.bad()) return std::nullopt;
+    return std::move(text).str();
+}
+
+}  // namespace dln

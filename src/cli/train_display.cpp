@@ -1,0 +1,152 @@
+#include "cli/train_display.hpp"
+
+#include <cstdio>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "dln/text/utf8.hpp"
+
+namespace dln {
+namespace {
+
+std::string thousands(std::int64_t value) {
+    std::string digits = std::to_string(value);
+    for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3) {
+        digits.insert(static_cast<std::size_t>(at), ",");
+    }
+    return digits;
+}
+
+std::string duration(double seconds) {
+    if (seconds < 90.0) return fmt::format("{:.0f} s", seconds);
+    if (seconds < 5400.0) return fmt::format("{:.0f} min", seconds / 60.0);
+    return fmt::format("{:.1f} h", seconds / 3600.0);
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+template <class... Args>
+void say(fmt::format_string<Args...> form, Args&&... args) {
+    fmt::print(form, std::forward<Args>(args)...);
+    std::fputc('\n', stdout);
+    std::fflush(stdout);  // a batch log is read while the job runs
+}
+
+}  // namespace
+
+std::string describe(const Evaluation& evaluation) {
+    std::string text = fmt::format("{} examples", evaluation.examples);
+    if (evaluation.has_accuracy) {
+        const Interval interval = wilson_interval(evaluation.right, evaluation.examples);
+        text += fmt::format(", accuracy {:.4f} (95 % {:.4f} to {:.4f})", evaluation.accuracy(),
+                            interval.low, interval.high);
+    }
+    if (evaluation.has_log_likelihood) {
+        text += fmt::format(", log-likelihood {:.4f}", evaluation.log_likelihood());
+    }
+    if (evaluation.failures > 0) text += fmt::format(", {} failed", evaluation.failures);
+    return text;
+}
+
+TrainDisplay::TrainDisplay(const Job& job, int ranks)
+    : job_(job),
+      ranks_(ranks),
+      on_terminal_(::isatty(STDERR_FILENO) == 1),
+      start_(std::chrono::steady_clock::now()) {}
+
+void TrainDisplay::begin(const std::string& backend,
+                         std::size_t train,
+                         std::size_t dev,
+                         std::size_t test) {
+    say("{}: {} steps on {} rank{}, {} training, {} dev, {} test examples", job_.name,
+        job_.train.steps, ranks_, ranks_ == 1 ? "" : "s", train, dev, test);
+    say("backend: {}", backend);
+}
+
+void TrainDisplay::resumed(const TrainState& state, const std::vector<std::string>& skipped) {
+    for (const std::string& reason : skipped) warned(reason);
+    first_step_ = state.steps_done;
+    say("resumed after step {} of {}", state.steps_done, job_.train.steps);
+}
+
+void TrainDisplay::evaluated_dev(const TrainState& state, const DevResult& dev, bool is_best) {
+    clear_bar();
+    say("step {:>{}}  dev accuracy {:.4f}, log-likelihood {:.4f}{}", state.steps_done,
+        std::to_string(job_.train.steps).size(), dev.accuracy(), dev.log_likelihood(),
+        is_best ? "  (best so far)" : "");
+    show_bar(state);
+}
+
+void TrainDisplay::stepped(const StepRecord& record, const TrainState& state, double seconds) {
+    clear_bar();
+    const StepCandidate& kept = record.candidates[record.chosen];
+    const auto width = std::to_string(job_.train.steps).size();
+    say("step {:>{}}  {} candidates, incumbent {:.4f}, {} {:.4f}, {} calls, {:.1f} s",
+        state.steps_done, width, record.candidates.size(), record.scores[0].mean(),
+        record.chosen == 0 ? "kept at" : fmt::format("replaced ({})", kept.origin),
+        record.scores[record.chosen].mean(), thousands(record.usage.calls), seconds);
+    if (record.chosen != 0) {
+        say("      {:>{}}  \"{}\" in template {}", "", width,
+            printable(kept.parameters.prompt, 160),
+            job_.network.layers[0].templates[kept.parameters.template_index].name);
+    }
+    show_bar(state);
+}
+
+void TrainDisplay::warned(const std::string& message) {
+    clear_bar();
+    fmt::print(stderr, "dln: warning: {}\n", message);
+}
+
+void TrainDisplay::finished(const TrainOutcome& outcome) {
+    clear_bar();
+    for (std::size_t l = 0; l < outcome.parameters.size(); ++l) {
+        const LayerParameters& layer = outcome.parameters[l];
+        say("prompt {}: \"{}\" in template {}", l + 1, printable(layer.prompt, 400),
+            job_.network.layers[l].templates[layer.template_index].name);
+    }
+    if (outcome.test) {
+        say("test, initial prompt: {}", describe(*outcome.test_initial));
+        say("test, trained prompt: {}", describe(*outcome.test));
+        if (outcome.test->has_accuracy) {
+            say("gain: {} examples newly right, {} newly wrong, p = {:.2g} (McNemar, exact, "
+                "two-sided)",
+                outcome.gain.only_second, outcome.gain.only_first, outcome.gain.p_value);
+        }
+    }
+    const Usage& usage = outcome.state.usage;
+    // One call's worth: the mean of what the calls would have cost one by one.
+    const double worth = usage.standalone_tokens == 0
+                             ? 0.0
+                             : static_cast<double>(usage.evaluated_tokens) *
+                                   static_cast<double>(usage.calls) /
+                                   static_cast<double>(usage.standalone_tokens);
+    say("training used {} calls; their {} tokens took {} evaluated tokens, {:.0f} calls' worth, in "
+        "{}",
+        thousands(usage.calls), thousands(usage.standalone_tokens),
+        thousands(usage.evaluated_tokens), worth, duration(seconds_since(start_)));
+    say("run: {}", job_.run_dir);
+}
+
+void TrainDisplay::clear_bar() {
+    if (on_terminal_) fmt::print(stderr, "\r\x1b[2K");
+}
+
+void TrainDisplay::show_bar(const TrainState& state) {
+    if (!on_terminal_ || job_.train.steps == 0) return;
+    constexpr int kWidth = 24;
+    const auto done = static_cast<double>(state.steps_done);
+    const auto all = static_cast<double>(job_.train.steps);
+    const int filled = static_cast<int>(done / all * kWidth);
+    const double rate = (done - static_cast<double>(first_step_)) / seconds_since(start_);
+    fmt::print(
+        stderr, "[{:=<{}}{:<{}}] {}/{} steps, {} tokens{}", "", filled, "", kWidth - filled,
+        state.steps_done, job_.train.steps, thousands(state.usage.evaluated_tokens),
+        rate > 0.0 ? fmt::format(", {} left", duration((all - done) / rate)) : std::string());
+    std::fflush(stderr);
+}
+
+}  // namespace dln

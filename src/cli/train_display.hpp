@@ -1,0 +1,40 @@
+#pragma once
+// What a person sees of a training run: one line an event on standard output, plain in a batch log; on a
+// terminal a progress line besides.
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "dln/job/job.hpp"
+#include "dln/train/trainer.hpp"
+
+namespace dln {
+
+class TrainDisplay : public TrainObserver {
+  public:
+    TrainDisplay(const Job& job, int ranks);
+    /// The first lines: what is trained on what.
+    void begin(const std::string& backend, std::size_t train, std::size_t dev, std::size_t test);
+    void resumed(const TrainState& state, const std::vector<std::string>& skipped) override;
+    void evaluated_dev(const TrainState& state, const DevResult& dev, bool is_best) override;
+    void stepped(const StepRecord& record, const TrainState& state, double seconds) override;
+    void warned(const std::string& message) override;
+    /// The summary of a complete run.
+    void finished(const TrainOutcome& outcome);
+
+  private:
+    void clear_bar();
+    void show_bar(const TrainState& state);
+
+    const Job& job_;
+    int ranks_;
+    bool on_terminal_;
+    std::chrono::steady_clock::time_point start_;
+    std::int64_t first_step_ = 0;
+};
+
+/// The summary line of an evaluation: accuracy with its 95 % Wilson interval, log-likelihood.
+[[nodiscard]] std::string describe(const Evaluation& evaluation);
+
+}  // namespace dln
