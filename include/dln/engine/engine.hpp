@@ -4,6 +4,7 @@
 // decide; the others serve. With one rank the same code runs without MPI.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -35,6 +36,8 @@ class Engine {
     void run(TaskGraph& graph);
     /// Ranks other than 0: computes units until rank 0 calls stop_serving().
     void serve();
+    /// Rank 0 only: called on every turn of run()'s loop, so it must be cheap.
+    void on_turn(std::function<void()> call) { on_turn_ = std::move(call); }
     /// Rank 0 only: lets the other ranks return from serve().
     void stop_serving();
     [[nodiscard]] const EngineTimes& times() const noexcept { return times_; }
@@ -57,6 +60,7 @@ class Engine {
     std::map<TaskId, std::vector<std::int64_t>> tables_;
     std::vector<std::unique_ptr<PendingSum>> sums_;  // of ranks other than 0
     EngineTimes times_;
+    std::function<void()> on_turn_;
     std::uint64_t next_unit_ = 0;
     std::uint64_t graphs_ = 0;
     int idle_rounds_ = 0;
