@@ -18,6 +18,10 @@ namespace {
 // A prefix shorter than this is not worth a decode of its own.
 constexpr std::size_t kShortestPrefix = 8;
 
+// Nodes computed before the cells behind the prefix are used anew: a token attends to all cells in use,
+// its own or not, so many cells cost time, and few tokens a decode do too.
+constexpr std::size_t kChunkNodes = 256;
+
 struct Target {
     std::size_t item = 0;
     std::size_t index = 0;         // among the item's targets
@@ -112,7 +116,8 @@ class ScoreWork : public Work {
     // Takes as many of the remaining targets as fit into the cache.
     void start_chunk() {
         const DecoderOptions& limits = access_.decoder.options();
-        const auto room = static_cast<std::size_t>(limits.cells) - prefix_.size();
+        const auto room =
+            std::min(static_cast<std::size_t>(limits.cells) - prefix_.size(), kChunkNodes);
         tree_ = TokenTree();
         queries_.clear();
         next_node_ = 0;
