@@ -12,7 +12,12 @@
 namespace dln::job {
 namespace {
 
-std::vector<std::string> builtin_proposals() { return {"errors", "induction", "paraphrase"}; }
+std::vector<std::string> builtin_proposals() {
+    return {kBuiltInProposals.begin(), kBuiltInProposals.end()};
+}
+
+// What an absent list means: requests to an instruct model.
+const std::vector<std::string> kDefaultProposals{"errors", "induction", "paraphrase"};
 
 }  // namespace
 
@@ -85,7 +90,8 @@ Codec<ProposalTemplateSpec> proposal_template() {
         "the "
         "sections `{{#successes}}`, `{{#errors}}`, `{{#examples}}` with `{{input}}`, `{{target}}` "
         "and "
-        "`{{output}}` inside. Built in: `errors`, `induction`, `paraphrase`.");
+        "`{{output}}` inside. Built in: `errors`, `induction`, `paraphrase`, which ask an instruct "
+        "model, and the same names with `_few_shot`, plain completions for small models.");
     spec.shorthand(text_shorthand("name", "a text, which is the `name` of a built-in template"))
         .field("name", &ProposalTemplateSpec::name, non_empty_text(),
                "For reports, unique; without `text` that of a built-in template.",
@@ -112,13 +118,15 @@ Codec<ProposalSpec> proposals() {
                "Draw from the most probable tokens that have this share together.")
         .field("max_tokens", &ProposalSpec::max_tokens, integer<int>(1, kMostTokens),
                "Most tokens of a proposed prompt.")
+        .field("stop", &ProposalSpec::stop, list(text(), Brackets::optional),
+               "A reply ends before the first of these texts.")
         .field("examples", &ProposalSpec::examples, integer<std::size_t>(0, 1000),
                "Most examples of each kind shown in a proposal template.")
         .field("block", &ProposalSpec::block, integer<std::size_t>(1, 100'000),
                "Proposals a unit of work.");
     return spec.build([](Reader& reader, const Json& json, ProposalSpec& value) {
         if (!json.contains("templates") && !json.contains("template")) {
-            for (const auto& name : builtin_proposals()) {
+            for (const auto& name : kDefaultProposals) {
                 value.templates.push_back({.name = name, .text = "", .messages = {}, .chat = true});
             }
         }
@@ -148,6 +156,10 @@ Codec<TrainSpec> train_fields() {
             "Go back to the best prompts after so many dev evaluations without a gain; 0: never.")
         .field("eval_every", &TrainSpec::eval_every, integer<std::int64_t>(1),
                "Steps between dev evaluations.")
+        .field(
+            "eval_candidates", &TrainSpec::eval_candidates, integer<std::size_t>(1, 100'000),
+            "So many of the best candidates of a step are evaluated on dev: the next incumbent and "
+            "those behind it, which can become the best or enter the memory.")
         .field("eval_initial", &TrainSpec::eval_initial, boolean(),
                "Evaluate the initial prompts on dev, too.")
         .field(

@@ -28,6 +28,41 @@ const std::vector<ProposalTemplateSpec>& built_in_proposals() {
          .messages = {"Rewrite this instruction in other words, keeping its meaning:",
                       "Make this instruction clearer and more specific:"},
          .chat = true},
+        {.name = "errors_few_shot",
+         .text =
+             "Instruction: Fruit or vegetable?\n"
+             "Right: leek is vegetable, apple is fruit. Wrong: carrot is vegetable, plum is "
+             "fruit.\n"
+             "{{message}}: Decide for each item whether it is a fruit or a vegetable.\n\n"
+             "Instruction: Is it about sports or politics?\n"
+             "Right: cup final is sports. Wrong: election night is politics, team wins is sports.\n"
+             "{{message}}: Label every headline with its topic, \"sports\" or \"politics\".\n\n"
+             "Instruction: {{prompt}}\n"
+             "Right: {{#successes}}{{input}} is {{target}}, {{/successes}}"
+             " Wrong: {{#errors}}{{input}} is {{target}}, {{/errors}}\n"
+             "{{message}}:",
+         .messages = {"Better instruction", "Improved instruction", "Corrected instruction"},
+         .chat = false},
+        {.name = "induction_few_shot",
+         .text =
+             "carrot: vegetable, apple: fruit, leek: vegetable, plum: fruit\n"
+             "{{message}}: Decide for each item whether it is a fruit or a vegetable.\n\n"
+             "the sun is cold: false, ice is cold: true, birds fly: true\n"
+             "{{message}}: Write \"true\" after each correct statement and \"false\" after each "
+             "wrong one.\n\n"
+             "{{#examples}}{{input}}: {{target}}, {{/examples}}\n"
+             "{{message}}:",
+         .messages = {"Task", "The instruction was", "Instruction"},
+         .chat = false},
+        {.name = "paraphrase_few_shot",
+         .text = "Instruction: Fruit or vegetable?\n"
+                 "{{message}}: Decide for each item whether it is a fruit or a vegetable.\n\n"
+                 "Instruction: Is it about sports or politics?\n"
+                 "{{message}}: Label every headline with its topic, \"sports\" or \"politics\".\n\n"
+                 "Instruction: {{prompt}}\n"
+                 "{{message}}:",
+         .messages = {"Clearer instruction", "The same in full", "Longer instruction"},
+         .chat = false},
     };
     return known;
 }

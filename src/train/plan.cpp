@@ -126,7 +126,9 @@ Plan make_plan(const Job& job,
     if (const Dataset& dev = splits[kDevSplit]; !dev.empty()) {
         plan.dev =
             evaluation(network, dev.size(), mean_call_tokens(network, dev, backend), measure);
-        plan.dev_evaluations = (job.train.steps + job.train.eval_every - 1) / job.train.eval_every +
+        const std::int64_t rounds =
+            (job.train.steps + job.train.eval_every - 1) / job.train.eval_every;
+        plan.dev_evaluations = rounds * static_cast<std::int64_t>(job.train.eval_candidates) +
                                (job.train.eval_initial ? 1 : 0);
     }
     if (const Dataset& test = splits[kTestSplit]; !test.empty()) {

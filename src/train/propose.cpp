@@ -105,6 +105,14 @@ const std::string& Proposer::template_name(std::size_t index) const {
     return templates_[index % templates_.size()].spec.name;
 }
 
+std::vector<std::size_t> Proposer::by_template(std::size_t count) const {
+    std::vector<std::size_t> order;
+    for (std::size_t t = 0; t < templates_.size(); ++t) {
+        for (std::size_t i = t; i < count; i += templates_.size()) order.push_back(i);
+    }
+    return order;
+}
+
 std::optional<GenerateItem> Proposer::item(const ProposalInput& input,
                                            std::size_t index,
                                            const FitsContext& fits) const {
@@ -122,8 +130,8 @@ std::optional<GenerateItem> Proposer::item(const ProposalInput& input,
                          .role = RandomRole::proposal_sampling,
                          .sample = index});
     const std::uint64_t seed = sampling.next();
-    // The message moves on with the step too, so that short runs see all of them.
-    const std::size_t message = (round + input.step) % in.spec.messages.size();
+    // One message a step: proposals that begin alike share what the model computes for it.
+    const std::size_t message = input.step % in.spec.messages.size();
     const bool shows_examples = in.text.names().contains("successes") ||
                                 in.text.names().contains("errors") ||
                                 in.text.names().contains("examples");

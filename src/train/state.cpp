@@ -1,6 +1,7 @@
 #include "dln/train/state.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -50,16 +51,19 @@ void write_evaluated(const std::vector<Evaluated>& entries,
     std::vector<NetworkParameters> networks;
     std::vector<std::int64_t> right;
     std::vector<std::int64_t> examples;
+    std::vector<std::int64_t> measured;
     std::vector<std::int64_t> sums;
     for (const Evaluated& entry : entries) {
         networks.push_back(entry.parameters);
         right.push_back(entry.dev.right);
         examples.push_back(entry.dev.examples);
+        measured.push_back(entry.dev.measured);
         sums.push_back(entry.dev.log_likelihood_sum);
     }
     write_parameters(networks, path, document);
     document.arrays[path + "/dev_right"] = Array::list(std::move(right));
     document.arrays[path + "/dev_examples"] = Array::list(std::move(examples));
+    document.arrays[path + "/dev_measured"] = Array::list(std::move(measured));
     document.arrays[path + "/dev_log_likelihood_sum"] = Array::list(std::move(sums));
 }
 
@@ -67,14 +71,15 @@ std::vector<Evaluated> read_evaluated(const std::string& path, const StepDocumen
     const std::vector<NetworkParameters> networks = read_parameters(path, document);
     const auto& right = document.integers(path + "/dev_right");
     const auto& examples = document.integers(path + "/dev_examples");
+    const auto& measured = document.integers(path + "/dev_measured");
     const auto& sums = document.integers(path + "/dev_log_likelihood_sum");
     if (right.size() != networks.size() || examples.size() != networks.size() ||
-        sums.size() != networks.size()) {
+        measured.size() != networks.size() || sums.size() != networks.size()) {
         throw CheckpointError(fmt::format("{}: tables of different lengths", path));
     }
     std::vector<Evaluated> entries;
     for (std::size_t i = 0; i < networks.size(); ++i) {
-        entries.push_back({networks[i], {right[i], examples[i], sums[i]}});
+        entries.push_back({networks[i], {right[i], examples[i], measured[i], sums[i]}});
     }
     return entries;
 }
@@ -86,20 +91,27 @@ double DevResult::accuracy() const {
 }
 
 double DevResult::log_likelihood() const {
-    return examples == 0 ? 0.0
-                         : from_fixed_point(log_likelihood_sum) / static_cast<double>(examples);
+    return measured == 0 ? 0.0
+                         : from_fixed_point(log_likelihood_sum) / static_cast<double>(measured);
 }
 
-bool is_better(const DevResult& a, const DevResult& b) {
-    if (a.right != b.right) return a.right > b.right;
-    return a.log_likelihood_sum > b.log_likelihood_sum;
+bool is_better(const DevResult& a, const DevResult& b, Objective objective) {
+    if (a.measured != b.measured) return a.measured > b.measured;
+    if (objective == Objective::accuracy) {
+        return std::tie(a.right, a.log_likelihood_sum) > std::tie(b.right, b.log_likelihood_sum);
+    }
+    return std::tie(a.log_likelihood_sum, a.right) > std::tie(b.log_likelihood_sum, b.right);
 }
 
-void remember(TrainState& state, const Evaluated& evaluated, std::size_t capacity) {
+void remember(TrainState& state,
+              const Evaluated& evaluated,
+              std::size_t capacity,
+              Objective objective) {
     std::erase_if(state.memory,
                   [&](const Evaluated& entry) { return entry.parameters == evaluated.parameters; });
-    const auto place = std::ranges::find_if(
-        state.memory, [&](const Evaluated& entry) { return is_better(evaluated.dev, entry.dev); });
+    const auto place = std::ranges::find_if(state.memory, [&](const Evaluated& entry) {
+        return is_better(evaluated.dev, entry.dev, objective);
+    });
     state.memory.insert(place, evaluated);
     if (state.memory.size() > capacity) state.memory.resize(capacity);
 }

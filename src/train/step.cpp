@@ -29,7 +29,9 @@ class Step {
 
     StepRecord run() {
         ask_forward();
-        for (const StepCandidate& candidate : known_candidates()) score(candidate.parameters);
+        for (const StepCandidate& candidate : known_candidates()) {
+            known_tasks_.push_back(score(candidate.parameters));
+        }
         ask_proposals();
         context_.engine.run(graph_);
         read_forward();
@@ -77,6 +79,11 @@ class Step {
         for (const Evaluated& entry : state_.memory) {
             known.push_back({entry.parameters[kLayer], "memory"});
         }
+        if (state_.steps_done == 0) {
+            for (const std::string& prompt : context_.network.layer(kLayer).prompts) {
+                known.push_back({{prompt, incumbent.template_index}, "initial"});
+            }
+        }
         const std::size_t templates = context_.network.layer(kLayer).templates.size();
         for (std::size_t t = 0; t < templates; ++t) {
             known.push_back({{incumbent.prompt, t}, "template"});
@@ -103,15 +110,20 @@ class Step {
         const std::size_t count = context_.job.train.candidates - 1;
         record_.proposals.resize(count);
         const std::size_t block = std::max<std::size_t>(context_.proposer.spec().block, 1);
+        const std::vector<std::size_t> order = context_.proposer.by_template(count);
         for (std::size_t first = 0; first < count; first += block) {
-            const std::size_t end = std::min(first + block, count);
+            const auto begin = order.begin() + static_cast<std::ptrdiff_t>(first);
+            const std::vector<std::size_t> wanted(
+                begin, begin + static_cast<std::ptrdiff_t>(std::min(block, count - first)));
             auto asked = std::make_shared<std::vector<std::size_t>>();
             const TaskId generate = graph_.add(
                 {.needs = {forward_},
-                 .expand = [this, first, end, asked] { return proposal_units(first, end, *asked); },
+                 .expand = [this, wanted, asked] { return proposal_units(wanted, *asked); },
                  .cells = 0});
             tasks_.push_back(generate);
-            graph_.add({.needs = {generate},
+            std::vector<TaskId> needs = known_tasks_;
+            needs.push_back(generate);
+            graph_.add({.needs = std::move(needs),
                         .expand = [this, generate, asked]() -> std::vector<Unit> {
                             take_replies(generate, *asked);
                             return {};
@@ -120,8 +132,7 @@ class Step {
         }
     }
 
-    std::vector<Unit> proposal_units(std::size_t first,
-                                     std::size_t end,
+    std::vector<Unit> proposal_units(const std::vector<std::size_t>& wanted,
                                      std::vector<std::size_t>& asked) {
         if (!proposal_input_) make_proposal_input();
         if (nothing_to_learn()) return {};
@@ -134,8 +145,8 @@ class Step {
                                 .max_tokens = spec.max_tokens,
                                 .temperature = spec.temperature,
                                 .top_p = spec.top_p,
-                                .stop = {}};
-        for (std::size_t i = first; i < end; ++i) {
+                                .stop = spec.stop};
+        for (const std::size_t i : wanted) {
             record_.proposals[i].template_name = context_.proposer.template_name(i);
             if (auto item = context_.proposer.item(*proposal_input_, i, fits)) {
                 request.items.push_back(std::move(*item));
@@ -209,11 +220,19 @@ class Step {
         }
     }
 
-    // New prompts go through the templates in turn, so that words around the input are learned too.
-    [[nodiscard]] LayerParameters proposal_candidate(std::size_t index) const {
-        const std::size_t templates = context_.network.layer(kLayer).templates.size();
-        return {record_.proposals[index].prompt,
-                (index + static_cast<std::size_t>(state_.steps_done)) % templates};
+    // New prompts are tried in the template that did best with the prompts already known, which are scored
+    // while proposals are written; the next step tries the winner in all templates.
+    [[nodiscard]] LayerParameters proposal_candidate(std::size_t index) {
+        if (!proposal_template_) {
+            const std::vector<StepCandidate> known = known_candidates();
+            std::vector<CandidateScore> scores;
+            for (std::size_t k = 0; k < known.size(); ++k) {
+                scores.push_back(summed(k, read(graph_.result(scored_.at(known[k].parameters)))));
+            }
+            proposal_template_ =
+                known[select_best(scores, min_scored(), margin())].parameters.template_index;
+        }
+        return {record_.proposals[index].prompt, *proposal_template_};
     }
 
     // Candidates in an order that has nothing to do with the order of arrival.
@@ -230,11 +249,20 @@ class Step {
             return other.parameters == candidate.parameters;
         };
         if (std::ranges::any_of(record_.candidates, is_same)) return;
-        const TaskResult& result = graph_.result(scored_.at(candidate.parameters));
-        record_.outcomes.push_back(read_outcomes(context_.network, score_measure_, result.table,
-                                                 context_.splits[kTrainSplit], record_.ranked_on));
-        CandidateScore score{.candidate = record_.candidates.size()};
-        for (const ExampleOutcome& outcome : record_.outcomes.back()) {
+        record_.outcomes.push_back(read(graph_.result(scored_.at(candidate.parameters))));
+        record_.scores.push_back(summed(record_.candidates.size(), record_.outcomes.back()));
+        record_.candidates.push_back(std::move(candidate));
+    }
+
+    [[nodiscard]] std::vector<ExampleOutcome> read(const TaskResult& result) const {
+        return read_outcomes(context_.network, score_measure_, result.table,
+                             context_.splits[kTrainSplit], record_.ranked_on);
+    }
+
+    [[nodiscard]] static CandidateScore summed(std::size_t candidate,
+                                               const std::vector<ExampleOutcome>& outcomes) {
+        CandidateScore score{.candidate = candidate};
+        for (const ExampleOutcome& outcome : outcomes) {
             if (outcome.measured) {
                 score.sum += outcome.score;
                 ++score.scored;
@@ -242,17 +270,21 @@ class Step {
                 ++score.failed;
             }
         }
-        record_.scores.push_back(score);
-        record_.candidates.push_back(std::move(candidate));
+        return score;
     }
 
-    void choose() {
+    [[nodiscard]] std::size_t min_scored() const {
         const double share = context_.network.scoring().min_scored;
-        const auto wanted = static_cast<std::size_t>(
-            std::ceil(share * static_cast<double>(record_.ranked_on.size())));
-        record_.chosen = select_best(record_.scores, std::max<std::size_t>(wanted, 1),
-                                     std::max(context_.job.train.tie_margin, state_.noise_floor));
+        const double wanted = std::ceil(share * static_cast<double>(record_.ranked_on.size()));
+        return std::max<std::size_t>(static_cast<std::size_t>(wanted), 1);
     }
+
+    // Differences below the backend's noise are ties.
+    [[nodiscard]] double margin() const {
+        return std::max(context_.job.train.tie_margin, state_.noise_floor);
+    }
+
+    void choose() { record_.chosen = select_best(record_.scores, min_scored(), margin()); }
 
     void count_usage() {
         for (const TaskId task : tasks_) {
@@ -273,7 +305,9 @@ class Step {
     TaskId forward_ = 0;
     std::map<LayerParameters, TaskId> scored_;
     std::vector<TaskId> tasks_;  // every one whose usage counts, each once
+    std::vector<TaskId> known_tasks_;
     std::optional<ProposalInput> proposal_input_;
+    std::optional<std::size_t> proposal_template_;
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <fstream>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -37,15 +38,18 @@ class Training {
           observer_(observer) {}
 
     TrainOutcome run() {
+        // A step can take longer than other hosts wait before they take a silent lock for a dead one.
+        context_.engine.on_turn([this] { run_.keep_alive(); });
         begin();
         while (state_.steps_done < context_.job.train.steps) {
             step();
             if (state_.steps_done % context_.job.train.eval_every == 0 || is_last()) evaluate_dev();
             save();
             failpoint("step_end");
-            run_.keep_alive();
         }
-        return finish();
+        TrainOutcome outcome = finish();
+        context_.engine.on_turn({});
+        return outcome;
     }
 
   private:
@@ -55,6 +59,8 @@ class Training {
         if (auto loaded = store_.load_newest()) {
             state_ = read_state(loaded->file.document);
             run_.truncate_metrics(state_.steps_done);
+            // A kill may have come between the step file and the files that follow from it.
+            run_.write_file("prompts.json", prompts_json(context_.job, state_));
             observer_.resumed(state_, loaded->skipped);
             return;
         }
@@ -88,52 +94,70 @@ class Training {
                               static_cast<std::uint64_t>(state_.steps_done));
     }
 
+    // The incumbent, then the candidates that came next in the last step.
+    [[nodiscard]] std::vector<NetworkParameters> worth_evaluating() const {
+        std::vector<NetworkParameters> worth{state_.current};
+        if (!record_) return worth;
+        std::vector<CandidateScore> ranked = record_->scores;
+        std::erase_if(ranked, [](const CandidateScore& score) { return score.scored == 0; });
+        std::ranges::stable_sort(ranked, [](const CandidateScore& a, const CandidateScore& b) {
+            return a.mean() > b.mean();
+        });
+        for (const CandidateScore& score : ranked) {
+            if (worth.size() >= context_.job.train.eval_candidates) break;
+            NetworkParameters next{record_->candidates[score.candidate].parameters};
+            if (next != state_.current) worth.push_back(std::move(next));
+        }
+        return worth;
+    }
+
     void evaluate_dev() {
         if (context_.splits[kDevSplit].empty()) return;
-        Evaluated evaluated{.parameters = state_.current, .dev = {}};
-        const Evaluated* known = known_result();
-        if (known != nullptr) {
-            evaluated.dev = known->dev;
-        } else {
-            const Evaluation dev = evaluate(state_.current, kDevSplit);
-            state_.usage += dev.usage;
-            evaluated.dev = {static_cast<std::int64_t>(dev.right),
-                             static_cast<std::int64_t>(dev.examples), dev.log_likelihood_sum};
-            if (dev.failures > 0) {
-                observer_.warned(fmt::format("dev: {} requests failed; the first: {}", dev.failures,
-                                             printable(dev.first_failure)));
-            }
+        bool gained = false;
+        Evaluated shown;
+        for (const NetworkParameters& parameters : worth_evaluating()) {
+            const Evaluated evaluated{parameters, dev_result(parameters)};
+            const bool is_best = take_dev(evaluated);
+            if (is_best || shown.parameters.empty()) shown = evaluated;
+            gained = gained || is_best;
         }
-        take_dev(evaluated);
-    }
-
-    // Parameters whose dev result is known need not be paid for again.
-    [[nodiscard]] const Evaluated* known_result() const {
-        for (const auto* list : {&state_.best, &state_.memory}) {
-            for (const Evaluated& entry : *list) {
-                if (entry.parameters == state_.current) return &entry;
-            }
-        }
-        return nullptr;
-    }
-
-    void take_dev(const Evaluated& evaluated) {
-        const bool is_best = state_.best.empty() || is_better(evaluated.dev, state_.best[0].dev);
-        remember(state_, evaluated, context_.job.train.memory);
-        if (is_best) {
-            state_.best = {evaluated};
-            state_.best_step = state_.steps_done;
-            state_.without_gain = 0;
-        } else {
-            ++state_.without_gain;
-        }
-        observer_.evaluated_dev(state_, evaluated.dev, is_best);
-        run_.append_metrics(metrics_line(state_.steps_done, "dev", evaluated.dev));
+        state_.without_gain = gained ? 0 : state_.without_gain + 1;
+        observer_.evaluated_dev(state_, shown.dev, gained);
+        run_.append_metrics(metrics_line(state_.steps_done, "dev", shown.dev));
         const auto tolerance = static_cast<std::int64_t>(context_.job.train.tolerance);
         if (tolerance > 0 && state_.without_gain >= tolerance) {
             state_.current = state_.best[0].parameters;
             state_.without_gain = 0;
         }
+    }
+
+    // Parameters whose dev result is known need not be paid for again.
+    [[nodiscard]] DevResult dev_result(const NetworkParameters& parameters) {
+        for (const auto* list : {&state_.best, &state_.memory}) {
+            for (const Evaluated& entry : *list) {
+                if (entry.parameters == parameters) return entry.dev;
+            }
+        }
+        const Evaluation dev = evaluate(parameters, kDevSplit);
+        state_.usage += dev.usage;
+        if (dev.failures > 0) {
+            observer_.warned(fmt::format("dev: {} requests failed; the first: {}", dev.failures,
+                                         printable(dev.first_failure)));
+        }
+        return {static_cast<std::int64_t>(dev.right), static_cast<std::int64_t>(dev.examples),
+                static_cast<std::int64_t>(dev.measured), dev.log_likelihood_sum};
+    }
+
+    // Returns true when these parameters are the best so far.
+    bool take_dev(const Evaluated& evaluated) {
+        const Objective objective = context_.network.scoring().objective;
+        remember(state_, evaluated, context_.job.train.memory, objective);
+        if (!state_.best.empty() && !is_better(evaluated.dev, state_.best[0].dev, objective)) {
+            return false;
+        }
+        state_.best = {evaluated};
+        state_.best_step = state_.steps_done;
+        return true;
     }
 
     void save() {
@@ -147,7 +171,6 @@ class Training {
         header_.step = state_.steps_done;
         store_.save(header_, document);
         run_.set_latest(state_.steps_done);
-        failpoint("after_latest");
         run_.write_file("prompts.json", prompts_json(context_.job, state_));
         store_.prune({.newest = context_.job.keep, .best_step = state_.best_step});
     }
@@ -161,11 +184,22 @@ class Training {
                 initial == outcome.parameters ? *outcome.test : evaluate(initial, kTestSplit);
             outcome.gain =
                 mcnemar(outcome.test_initial->right_by_example, outcome.test->right_by_example);
-            run_.truncate_metrics(state_.steps_done);
-            run_.append_metrics(metrics_line(state_.steps_done, "test", *outcome.test));
+            if (!has_test_line()) {
+                run_.append_metrics(metrics_line(state_.steps_done, "test", *outcome.test));
+            }
         }
         run_.write_file("result.json", result_json(context_.job, outcome));
         return outcome;
+    }
+
+    // A kill between this line and result.json must not make it two.
+    [[nodiscard]] bool has_test_line() const {
+        std::ifstream metrics(run_.metrics_path());
+        for (std::string line; std::getline(metrics, line);) {
+            const auto json = nlohmann::json::parse(line, nullptr, false);
+            if (json.is_object() && json.value("split", std::string()) == "test") return true;
+        }
+        return false;
     }
 
     const TrainContext& context_;

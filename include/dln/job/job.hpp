@@ -2,6 +2,7 @@
 // A job: all that a training run is told, with every default written out. Read from JSON with comments by
 // read_job (rank 0), broadcast as resolved JSON, rebuilt on every rank by job_from_json. Pure data.
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -91,13 +92,20 @@ struct ProposalTemplateSpec {
     bool chat = true;
 };
 
+/// Names of the templates that a job may use without writing them out; those in "_few_shot" are plain
+/// completions that show how it is done, for models that follow a pattern better than a request.
+inline constexpr std::array<std::string_view, 6> kBuiltInProposals{
+    "errors",          "induction",          "paraphrase",
+    "errors_few_shot", "induction_few_shot", "paraphrase_few_shot"};
+
 struct ProposalSpec {
     std::vector<ProposalTemplateSpec> templates;  ///< cycled over the proposals of a step
     double temperature = 0.7;
     double top_p = 1.0;
     int max_tokens = 48;
-    std::size_t examples = 6;  ///< most examples shown of each kind
-    std::size_t block = 6;     ///< generations decoded together: one unit
+    std::vector<std::string> stop{"\n\n"};  ///< a reply ends before the first of these
+    std::size_t examples = 6;               ///< most examples shown of each kind
+    std::size_t block = 6;                  ///< generations decoded together: one unit
 };
 
 struct TrainSpec {
@@ -110,7 +118,8 @@ struct TrainSpec {
     std::size_t memory = 0;         ///< prompts best on dev that are candidates in every step
     std::size_t tolerance = 0;      ///< dev evaluations without a gain before going back; 0: never
     std::int64_t eval_every = 1;
-    bool eval_initial = true;  ///< evaluate on dev before step 0
+    std::size_t eval_candidates = 1;  ///< best candidates of a step that are evaluated on dev
+    bool eval_initial = true;         ///< evaluate on dev before step 0
     double tie_margin =
         0.0;  ///< a candidate must beat the incumbent by more than this and the noise floor
 };

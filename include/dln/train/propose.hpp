@@ -46,14 +46,17 @@ class Proposer {
     /// Replaces built-in names by their templates; compiles all.
     explicit Proposer(const ProposalSpec& spec);
     [[nodiscard]] const ProposalSpec& spec() const noexcept { return spec_; }
-    /// The request of proposal `index` of a step: template, message and prompt are cycled, examples come
-    /// in a random order of their own. When the context does not fit, shown examples are dropped one at a
-    /// time; nullopt when none is left and it still does not fit.
+    /// The request of proposal `index` of a step: templates and starting prompts are cycled over the
+    /// proposals, messages over the steps, examples come in a random order of their own. When the context
+    /// does not fit, shown examples are dropped, one of each kind at a time; nullopt when none is left and
+    /// it still does not fit.
     [[nodiscard]] std::optional<GenerateItem> item(const ProposalInput& input,
                                                    std::size_t index,
                                                    const FitsContext& fits) const;
     /// Name of the template that proposal `index` uses.
     [[nodiscard]] const std::string& template_name(std::size_t index) const;
+    /// 0 .. count-1 ordered by template, so that neighbours have most of their context in common.
+    [[nodiscard]] std::vector<std::size_t> by_template(std::size_t count) const;
 
   private:
     struct Template {

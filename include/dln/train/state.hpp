@@ -6,24 +6,27 @@
 #include <string>
 #include <vector>
 
+#include "dln/job/job.hpp"
 #include "dln/llm/backend.hpp"
 #include "dln/network/parameters.hpp"
 #include "dln/store/checkpoint_store.hpp"
 
 namespace dln {
 
-/// How parameters did on dev. Better: more right answers, then the higher log-likelihood.
+/// How parameters did on dev.
 struct DevResult {
     std::int64_t right = 0;
     std::int64_t examples = 0;
+    std::int64_t measured = 0;            ///< the others failed
     std::int64_t log_likelihood_sum = 0;  ///< fixed point
     friend bool operator==(const DevResult&, const DevResult&) = default;
     [[nodiscard]] double accuracy() const;
     [[nodiscard]] double log_likelihood() const;
 };
 
-/// True when `a` is strictly better than `b`.
-[[nodiscard]] bool is_better(const DevResult& a, const DevResult& b);
+/// True when `a` is strictly better than `b` under the job's objective: fewer failures first, then right
+/// answers (accuracy) or the log-likelihood, which tells more of a small split; the other breaks ties.
+[[nodiscard]] bool is_better(const DevResult& a, const DevResult& b, Objective objective);
 
 /// Parameters with what dev said of them.
 struct Evaluated {
@@ -45,7 +48,10 @@ struct TrainState {
 };
 
 /// Puts `evaluated` into the memory: the `capacity` best, sorted, each parameters once.
-void remember(TrainState& state, const Evaluated& evaluated, std::size_t capacity);
+void remember(TrainState& state,
+              const Evaluated& evaluated,
+              std::size_t capacity,
+              Objective objective);
 
 /// Writes the state below "state/".
 void write_state(const TrainState& state, StepDocument& document);
