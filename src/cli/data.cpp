@@ -1,12 +1,12 @@
-#include "dln/cli/commands.hpp"
-
 #include <algorithm>
 #include <cstdio>
 #include <map>
 #include <memory>
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "dln/cli/commands.hpp"
 #include "dln/data/actions.hpp"
 #include "dln/data/generate.hpp"
 #include "dln/data/read.hpp"

@@ -22,6 +22,10 @@ struct ProbeOptions {
 };
 
 int run_probe(const ProbeOptions& options) {
+    if (options.job.job_path.empty() && !options.job.sets.empty()) {
+        throw UsageError(
+            "--set overrides fields of a job file: name one, or use --model, --weights");
+    }
     const BackendSpec spec =
         options.job.job_path.empty() ? options.backend : read_job(options.job).backend;
     const std::unique_ptr<Backend> backend = make_backend(spec);
