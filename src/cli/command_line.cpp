@@ -1,6 +1,8 @@
 // The command line: global flags, the subcommands, and the only catch-all of the program.
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <string>
 
@@ -13,6 +15,7 @@
 #include "dln/error.hpp"
 #include "dln/llm/embedded.hpp"
 
+#include "cli/ranks.hpp"
 #include "cli/version.hpp"
 
 namespace dln {
@@ -37,6 +40,16 @@ void set_up_log(const std::string& level) {
     logger->set_pattern("dln: %v");
     logger->set_level(spdlog::level::from_str(level));
     spdlog::set_default_logger(logger);
+}
+
+// Results that could not be written are no success.
+int checked_output(int code) {
+    errno = 0;
+    const bool is_flushed = std::fflush(stdout) == 0;
+    if (is_flushed && std::ferror(stdout) == 0) return code;
+    fmt::print(stderr, "dln: standard output could not be written completely: {}\n",
+               errno != 0 ? std::strerror(errno) : "an earlier write failed");
+    return code != 0 ? code : static_cast<int>(ExitCode::internal_error);
 }
 
 }  // namespace
@@ -65,7 +78,9 @@ int run_command_line(int argc, char** argv) {
     try {
         app.parse(argc, argv);
         set_up_log(level);
-        return chosen();
+        const bool is_for_one = app.got_subcommand("inspect") || app.got_subcommand("probe") ||
+                                app.got_subcommand("data");
+        return checked_output(is_for_one ? run_on_root(chosen) : chosen());
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::usage);
     } catch (const Error& error) {

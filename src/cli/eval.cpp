@@ -48,9 +48,10 @@ int run_eval(Communicator& comm, const EvalOptions& options) {
         const Evaluation evaluation = evaluate_split(session.engine(), session.network(),
                                                      session.splits(), split, parameters, 0);
         for (std::size_t l = 0; l < parameters.size(); ++l) {
-            fmt::print("prompt {}: \"{}\" in template {}\n", l + 1,
-                       printable(parameters[l].prompt, 400),
-                       session.network().layer(l).templates[parameters[l].template_index].name);
+            fmt::print(
+                "prompt {}: \"{}\" in template {}\n", l + 1, printable(parameters[l].prompt, 400),
+                printable(session.network().layer(l).templates[parameters[l].template_index].name,
+                          60));
         }
         fmt::print("{}: {}\n", options.split, describe(evaluation));
         if (evaluation.failures > 0) {

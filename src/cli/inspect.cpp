@@ -70,7 +70,8 @@ void print_candidates(const StepDocument& document) {
                "origin");
     for (std::size_t k = 0; k < prompts.size(); ++k) {
         fmt::print("{:>2}{} {:>10.4f} {:>7} {:>8} {:<12} {}\n", k, k == chosen ? '*' : ' ',
-                   means[k], scored[k], templates[k], origins[k], printable(prompts[k], 90));
+                   means[k], scored[k], templates[k], printable(origins[k], 20),
+                   printable(prompts[k], 90));
     }
 }
 

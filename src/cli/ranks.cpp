@@ -50,6 +50,17 @@ void on_all_ranks(Communicator& comm, const std::function<void()>& work) {
     throw SharedError(ok ? ExitCode::backend : code, "another rank failed; see its message");
 }
 
+int run_on_root(const std::function<int()>& body) {
+    return run_on_ranks([&body](Communicator& comm) {
+        int code = 0;
+        (void)from_root(comm, [&]() -> std::string {
+            code = body();
+            return {};
+        });
+        return code;
+    });
+}
+
 int run_on_ranks(const std::function<int(Communicator&)>& body) {
     const std::unique_ptr<Communicator> comm =
         launched_by_mpi() ? make_mpi_communicator() : make_local_communicator();

@@ -20,6 +20,9 @@ class SharedError : public Error {
 /// ranks at once.
 [[nodiscard]] int run_on_ranks(const std::function<int(Communicator&)>& body);
 
+/// Runs `body` on rank 0 alone, for commands that have nothing to share; the other ranks return its code.
+[[nodiscard]] int run_on_root(const std::function<int()>& body);
+
 /// Runs `compute` on rank 0 and returns its bytes on every rank. When it throws Error, every rank throws
 /// SharedError. Collective.
 [[nodiscard]] std::string from_root(Communicator& comm,

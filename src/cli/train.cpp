@@ -74,11 +74,22 @@ int train_on_root(Session& session, const std::string& hash) {
     return 0;
 }
 
+void check_examples_left(const Session& session) {
+    const std::size_t shown = session.network().few_shot_examples().size();
+    const std::size_t all = session.splits()[kTrainSplit].size();
+    if (shown < all) return;
+    throw UsageError(fmt::format(
+        "{}: /network/layers/{}/few_shot: {} shows all {} training examples; none is left "
+        "to train on. Expected fewer than {}.",
+        session.job().path, session.network().depth() - 1, shown, all, all));
+}
+
 int run_train(Communicator& comm, const JobOptions& options) {
     std::string hash;
     bool complete = false;
     const auto check = [&](Session& session) {
         check_trainable(session.job());
+        check_examples_left(session);
         const RunDirectory run(session.job().run_dir);
         hash = session.hash();
         run.check_belongs_to(hash);

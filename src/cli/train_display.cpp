@@ -86,12 +86,12 @@ void TrainDisplay::stepped(const StepRecord& record, const TrainState& state, do
     const auto width = std::to_string(job_.train.steps).size();
     say("step {:>{}}  {} candidates, incumbent {:.4f}, {} {:.4f}, {} calls, {:.1f} s",
         state.steps_done, width, record.candidates.size(), record.scores[0].mean(),
-        record.chosen == 0 ? "kept at" : fmt::format("replaced ({})", kept.origin),
+        record.chosen == 0 ? "kept at" : fmt::format("replaced ({})", printable(kept.origin, 60)),
         record.scores[record.chosen].mean(), thousands(record.usage.calls), seconds);
     if (record.chosen != 0) {
         say("      {:>{}}  \"{}\" in template {}", "", width,
             printable(kept.parameters.prompt, 160),
-            job_.network.layers[0].templates[kept.parameters.template_index].name);
+            printable(job_.network.layers[0].templates[kept.parameters.template_index].name, 60));
     }
     show_bar(state);
 }
@@ -106,7 +106,7 @@ void TrainDisplay::finished(const TrainOutcome& outcome) {
     for (std::size_t l = 0; l < outcome.parameters.size(); ++l) {
         const LayerParameters& layer = outcome.parameters[l];
         say("prompt {}: \"{}\" in template {}", l + 1, printable(layer.prompt, 400),
-            job_.network.layers[l].templates[layer.template_index].name);
+            printable(job_.network.layers[l].templates[layer.template_index].name, 60));
     }
     if (outcome.test) {
         say("test, initial prompt: {}", describe(*outcome.test_initial));

@@ -80,6 +80,7 @@ ProbeCheck check_agreement(Backend& backend) {
         return check;
     }
     std::size_t compared = 0;
+    std::size_t better = 0;  // than another continuation, strictly
     for (const std::size_t i : {0U, 3U, 4U, 7U}) {
         const Context context{.text = probe_texts()[i]};
         const Completion greedy =
@@ -95,6 +96,7 @@ ProbeCheck check_agreement(Backend& backend) {
         ++compared;
         for (std::size_t t = 1; t < scores.size(); ++t) {
             if (!scores[0].ok() || !scores[t].ok()) continue;
+            if (scores[0].token_log_probs.front() > scores[t].token_log_probs.front()) ++better;
             if (scores[0].token_log_probs.front() < scores[t].token_log_probs.front()) {
                 check.ok = false;
                 check.detail = fmt::format(
@@ -106,6 +108,14 @@ ProbeCheck check_agreement(Backend& backend) {
                 return check;
             }
         }
+    }
+    if (better == 0) {
+        check.ok = false;
+        check.detail = compared == 0
+                           ? "nothing could be generated to compare with"
+                           : "all continuations score the same: scores do not belong to the tokens "
+                             "they are given for, so training on them is refused";
+        return check;
     }
     check.detail = fmt::format("{} greedy tokens are the best scored", compared);
     return check;

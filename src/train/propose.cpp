@@ -40,41 +40,85 @@ TemplateValues values_for(const ProposalInput& input,
     return values;
 }
 
+void replace_text(std::string& text, std::string_view part) { text = std::string(trim(part)); }
+
+// "Instruction:", "**New prompt 2:**" and the like before the prompt.
 void strip_label(std::string& text) {
     static constexpr std::array<std::string_view, 9> kLabels{
         "instruction", "instructions",          "new instruction",     "prompt", "new prompt",
         "question",    "rewritten instruction", "the instruction was", "task"};
     const std::size_t colon = text.find(':');
     if (colon == std::string::npos || colon > 30) return;
-    const std::string label = lower(trim(std::string_view(text).substr(0, colon)));
+    std::string label = lower(trim(std::string_view(text).substr(0, colon)));
+    const auto is_decoration = [](char c) { return c == '*' || c == '#' || c == ' '; };
+    while (!label.empty() && is_decoration(label.front())) label.erase(0, 1);
+    while (!label.empty() && (is_decoration(label.back()) ||
+                              std::isdigit(static_cast<unsigned char>(label.back())) != 0)) {
+        label.pop_back();
+    }
     if (std::ranges::find(kLabels, label) == kLabels.end()) return;
-    const std::string rest(trim(std::string_view(text).substr(colon + 1)));
-    text = rest;
+    std::size_t rest = colon + 1;
+    while (rest < text.size() && text[rest] == '*') ++rest;
+    replace_text(text, std::string_view(text).substr(rest));
 }
 
 void strip_list_mark(std::string& text) {
+    if (text.starts_with("\u2022")) {
+        replace_text(text, std::string_view(text).substr(std::string_view("\u2022").size()));
+        return;
+    }
     std::size_t at = 0;
     while (at < text.size() && std::isdigit(static_cast<unsigned char>(text[at])) != 0) ++at;
-    const bool numbered = at > 0 && at < text.size() && (text[at] == '.' || text[at] == ')');
-    const bool bulleted =
-        at == 0 && text.size() > 1 && (text[0] == '-' || text[0] == '*') && text[1] == ' ';
-    if (numbered || bulleted) {
-        const std::string rest(trim(std::string_view(text).substr(at + 1)));
-        text = rest;
+    const bool is_mark = at < text.size() && (at > 0 ? text[at] == '.' || text[at] == ')'
+                                                     : text[at] == '-' || text[at] == '*');
+    // "2.5 stars" and "*very* good" are no list marks.
+    if (is_mark && at + 1 < text.size() && text[at + 1] == ' ') {
+        replace_text(text, std::string_view(text).substr(at + 1));
     }
 }
 
 void strip_quotes(std::string& text) {
-    static constexpr std::string_view kQuotes = "\"'`*";
-    while (text.size() > 1 && text.front() == text.back() &&
-           kQuotes.find(text.front()) != std::string_view::npos) {
-        text = std::string(trim(std::string_view(text).substr(1, text.size() - 2)));
+    static constexpr std::array<std::string_view, 4> kQuotes{"\"", "'", "`", "**"};
+    for (const std::string_view quote : kQuotes) {
+        const std::size_t width = quote.size();
+        if (text.size() > 2 * width && text.starts_with(quote) && text.ends_with(quote) &&
+            text.find(quote, width) == text.size() - width) {
+            replace_text(text, std::string_view(text).substr(width, text.size() - 2 * width));
+        }
+        // A reply that was cut may lack its closing quote.
+        if (quote != "'" && text.starts_with(quote) &&
+            text.find(quote, width) == std::string::npos) {
+            text.erase(0, width);
+        }
     }
-    // A reply that was cut may lack its closing quote.
-    if (!text.empty() && (text.front() == '"' || text.front() == '`') &&
-        text.find(text.front(), 1) == std::string::npos) {
-        text.erase(0, 1);
+    if (text.starts_with("\u201c") && text.ends_with("\u201d")) {
+        replace_text(text, std::string_view(text).substr(3, text.size() - 6));
     }
+}
+
+// Lines that are only a code fence, and carriage returns.
+std::string without_fences(std::string_view reply) {
+    std::string kept;
+    while (!reply.empty()) {
+        const std::size_t end = std::min(reply.find('\n'), reply.size());
+        const std::string_view line = trim(reply.substr(0, end));
+        if (!line.starts_with("```")) {
+            kept += line;
+            kept += '\n';
+        }
+        reply.remove_prefix(std::min(end + 1, reply.size()));
+    }
+    return kept;
+}
+
+// "Sure! Here is the instruction:" says that the prompt comes next.
+bool is_lead_in(std::string_view line) { return line.ends_with(':') && line.size() < 80; }
+
+bool has_word(std::string_view text) {
+    return std::ranges::any_of(text, [](unsigned char c) {
+        // Bytes of letters beyond ASCII; 0xe2 begins general punctuation.
+        return std::isalpha(c) != 0 || (c >= 0xc3 && c != 0xe2);
+    });
 }
 
 }  // namespace
@@ -135,8 +179,7 @@ std::optional<GenerateItem> Proposer::item(const ProposalInput& input,
     const bool shows_examples = in.text.names().contains("successes") ||
                                 in.text.names().contains("errors") ||
                                 in.text.names().contains("examples");
-    for (std::size_t most = std::min(spec_.examples, std::max<std::size_t>(order.size(), 1));;
-         --most) {
+    for (std::size_t most = std::min(spec_.examples, order.size());; --most) {
         TemplateValues values = values_for(input, order, most);
         values.texts = {{"message", in.spec.messages[message]},
                         {"prompt", input.prompts[round % input.prompts.size()]},
@@ -145,25 +188,28 @@ std::optional<GenerateItem> Proposer::item(const ProposalInput& input,
             .context = {.text = in.text.render(values), .chat = in.spec.chat, .shared_bytes = 0},
             .seed = seed};
         if (fits(item.context)) return item;
-        if (most <= 1 || !shows_examples) return std::nullopt;
+        if (most == 0 || !shows_examples) return std::nullopt;
     }
 }
 
 std::string prompt_from_reply(std::string_view reply) {
-    std::string text(trim(reply));
+    const std::string whole = without_fences(reply);
+    std::string_view rest = trim(whole);
+    std::string text;
+    while (!rest.empty()) {
+        const std::size_t end = std::min(rest.find('\n'), rest.size());
+        text = std::string(trim(rest.substr(0, end)));
+        rest = trim(rest.substr(end));
+        if (!is_lead_in(text)) break;
+        text.clear();
+    }
+    // What follows the first line explains or gives examples.
     strip_label(text);
-    // The first paragraph: what follows a blank line explains or gives examples.
-    if (const std::size_t end = text.find("\n\n"); end != std::string::npos) text.resize(end);
-    if (const std::size_t end = text.find('\n'); end != std::string::npos && end >= 12)
-        text.resize(end);
-    text = std::string(trim(text));
     strip_list_mark(text);
     strip_quotes(text);
     strip_label(text);
     strip_quotes(text);
-    const bool has_letter = std::ranges::any_of(
-        text, [](unsigned char c) { return std::isalpha(c) != 0 || c >= 0x80; });
-    return has_letter ? text : std::string();
+    return has_word(text) ? text : std::string();
 }
 
 }  // namespace dln

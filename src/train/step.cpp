@@ -153,6 +153,7 @@ class Step {
                 asked.push_back(i);
             } else {
                 ++record_.failures;
+                if (!record_.first_failure.empty()) continue;
                 record_.first_failure = fmt::format(
                     "proposal {} ({}) does not fit into the context even without examples", i,
                     record_.proposals[i].template_name);

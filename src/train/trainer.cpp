@@ -60,6 +60,7 @@ class Training {
             state_ = read_state(loaded->file.document);
             run_.truncate_metrics(state_.steps_done);
             // A kill may have come between the step file and the files that follow from it.
+            run_.set_latest(state_.steps_done);
             run_.write_file("prompts.json", prompts_json(context_.job, state_));
             observer_.resumed(state_, loaded->skipped);
             return;

@@ -103,9 +103,9 @@ struct ProposalSpec {
     double temperature = 0.7;
     double top_p = 1.0;
     int max_tokens = 48;
-    std::vector<std::string> stop{"\n\n"};  ///< a reply ends before the first of these
-    std::size_t examples = 6;               ///< most examples shown of each kind
-    std::size_t block = 6;                  ///< generations decoded together: one unit
+    std::vector<std::string> stop;  ///< a reply ends before the first of these
+    std::size_t examples = 6;       ///< most examples shown of each kind
+    std::size_t block = 6;          ///< generations decoded together: one unit
 };
 
 struct TrainSpec {
