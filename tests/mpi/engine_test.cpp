@@ -1,0 +1,219 @@
+// The engine over ranks: what rank 0 gets is what one rank without MPI gets, to the last bit.
+
+#include "dln/engine/engine.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "dln/engine/network_runner.hpp"
+
+#include "support/mpi_world.hpp"
+#include "unit/engine/fake_runner.hpp"
+#include "unit/engine/replies.hpp"
+#include "unit/network/small_job.hpp"
+
+namespace dln {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::class_job;
+using testing::fake_table;
+using testing::fake_text;
+using testing::fake_unit;
+using testing::fake_units;
+using testing::FakeRunner;
+using testing::layer_of;
+using testing::world;
+
+/// Rank 0 does `body` while the others serve.
+template <class Body>
+void on_root(Engine& engine, const Body& body) {
+    if (world().rank() == 0) {
+        body();
+        engine.stop_serving();
+    } else {
+        engine.serve();
+    }
+}
+
+Task task_of(std::vector<Unit> units, std::size_t cells, std::vector<TaskId> needs = {}) {
+    return {.needs = std::move(needs),
+            .expand = [units = std::move(units)] { return units; },
+            .cells = cells};
+}
+
+TEST(EngineOverRanks, GivesTheTablesAndTextsOfOneRank) {
+    FakeRunner runner;
+    Engine engine(world(), runner);
+    on_root(engine, [&] {
+        TaskGraph graph;
+        const TaskId task = graph.add(task_of(fake_units(50, 3), 150));
+        engine.run(graph);
+        EXPECT_EQ(graph.result(task).table, fake_table(50, 3));
+        for (int i = 0; i < 50; ++i) {
+            EXPECT_EQ(graph.result(task).texts.at(static_cast<std::size_t>(i)),
+                      std::vector{fake_text(i)});
+        }
+        EXPECT_EQ(graph.result(task).failures, 12);  // 2, 6, ... 46
+        EXPECT_EQ(graph.result(task).first_failure, "unit 2");
+        EXPECT_EQ(graph.result(task).usage, (Usage{.calls = 50, .standalone_tokens = 1225}));
+    });
+}
+
+TEST(EngineOverRanks, ManyTablesAreSummedWhileTheGraphGrows) {
+    FakeRunner runner;
+    Engine engine(world(), runner);
+    on_root(engine, [&] {
+        TaskGraph graph;
+        std::vector<TaskId> grown;
+        for (int i = 0; i < 6; ++i) {
+            const TaskId seed = graph.add(task_of(fake_units(4, 2), 8));
+            graph.add({.needs = {seed},
+                       .expand = [&, i, seed]() -> std::vector<Unit> {
+                           grown.push_back(graph.add(task_of(fake_units(i + 1, 1), 10, {seed})));
+                           return {};
+                       },
+                       .cells = 0});
+        }
+        engine.run(graph);
+        ASSERT_EQ(grown.size(), 6U);
+        for (const TaskId task : grown) {
+            const TaskResult& result = graph.result(task);
+            auto wanted = fake_table(static_cast<int>(result.texts.size()), 1);
+            wanted.resize(10);
+            EXPECT_EQ(result.table, wanted);
+        }
+    });
+}
+
+TEST(EngineOverRanks, TablesOfOneGraphDoNotEnterTheNext) {
+    FakeRunner runner;
+    Engine engine(world(), runner);
+    on_root(engine, [&] {
+        for (int count = 12; count > 0; count -= 4) {
+            TaskGraph graph;
+            const TaskId task = graph.add(task_of(fake_units(count, 2), 24));
+            engine.run(graph);
+            auto wanted = fake_table(count, 2);
+            wanted.resize(24);
+            EXPECT_EQ(graph.result(task).table, wanted);
+        }
+    });
+}
+
+TEST(EngineOverRanks, EveryRankGetsWorkWhenThereIsEnough) {
+    FakeRunner runner(200us);
+    Engine engine(world(), runner);
+    on_root(engine, [&] {
+        TaskGraph graph;
+        graph.add(task_of(fake_units(60, 1), 60));
+        engine.run(graph);
+    });
+    EXPECT_FALSE(runner.order().empty()) << "rank " << world().rank() << " had nothing to do";
+}
+
+TEST(EngineOverRanks, LargeAndOddTextsArrive) {
+    class OddRunner : public FakeRunner {
+      public:
+        std::vector<Finished> advance() override {
+            auto finished = FakeRunner::advance();
+            for (Finished& unit : finished) {
+                unit.result.texts.push_back(std::string("\0\xff", 2) + std::string(1 << 20, 'x'));
+            }
+            return finished;
+        }
+    } runner;
+    Engine engine(world(), runner);
+    on_root(engine, [&] {
+        TaskGraph graph;
+        const TaskId task = graph.add(task_of(fake_units(8, 0), 0));
+        engine.run(graph);
+        for (const auto& texts : graph.result(task).texts) {
+            EXPECT_TRUE(texts.at(1) == std::string("\0\xff", 2) + std::string(1 << 20, 'x'));
+        }
+    });
+}
+
+TEST(EngineOverRanks, StopServingEndsAllRanksThoughNothingWasRun) {
+    FakeRunner runner;
+    Engine engine(world(), runner);
+    on_root(engine, [] {});
+    EXPECT_TRUE(world().all_of(true));
+}
+
+Job two_layers() {
+    Job job = class_job("L1 {{prompt}} {{input}}");
+    job.network.layers.insert(job.network.layers.begin(), layer_of("H", "L0 {{prompt}} {{input}}"));
+    job.network.layers[0].residual = "{{input}}\n{{output}}";
+    job.network.layers[0].temperature = 0.7;
+    return job;
+}
+
+Dataset numbers(int count) {
+    Dataset data;
+    for (int i = 0; i < count; ++i) {
+        // Some are too long for the backend: failures are part of a result.
+        data.add("number " + std::to_string(i) + std::string(i % 7 == 3 ? 400 : 0, 'x'),
+                 i % 2 == 0 ? "yes" : "no");
+    }
+    return data;
+}
+
+/// What an evaluation of three prompts gives: tables, then texts, then failures.
+struct Evaluated {
+    std::vector<TaskResult> results;
+};
+
+Evaluated evaluate_three(Engine& engine) {
+    TaskGraph graph;
+    Evaluated evaluated;
+    for (const std::string prompt : {"P", "Q", "R"}) {
+        EvaluateUnit what{.parameters = {{"H", 0}, {prompt, 0}},
+                          .measure = Measure::classes,
+                          .split = 0,
+                          .examples = {},
+                          .step = 3,
+                          .want_texts = true};
+        for (std::uint64_t i = 0; i < 23; ++i) what.examples.push_back(22 - i);
+        graph.add({.needs = {},
+                   .expand = [what] { return make_evaluate_units(what, 4, 2); },
+                   .cells = 23 * 3});
+    }
+    engine.run(graph);
+    for (TaskId task = 0; task < graph.size(); ++task) {
+        evaluated.results.push_back(graph.result(task));
+    }
+    return evaluated;
+}
+
+TEST(EngineOverRanks, EvaluationOfANetworkIsEqualOnAnyNumberOfRanks) {
+    const std::vector<Dataset> splits{numbers(23)};
+    const Network network(two_layers(), {});
+    const auto backend = make_scripted_backend({.context_tokens = 90, .latency_polls = 4});
+    NetworkRunner runner(network, splits, *backend, 11);
+    Engine engine(world(), runner);
+    on_root(engine, [&] {
+        const Evaluated over_ranks = evaluate_three(engine);
+        const auto other = make_scripted_backend({.context_tokens = 90});
+        NetworkRunner alone(network, splits, *other, 11);
+        const auto local = make_local_communicator();
+        Engine one(*local, alone);
+        const Evaluated wanted = evaluate_three(one);
+        for (std::size_t i = 0; i < 3; ++i) {
+            EXPECT_EQ(over_ranks.results[i].table, wanted.results[i].table);
+            EXPECT_EQ(over_ranks.results[i].texts, wanted.results[i].texts);
+            EXPECT_EQ(over_ranks.results[i].usage, wanted.results[i].usage);
+            EXPECT_EQ(over_ranks.results[i].failures, 3);
+            EXPECT_EQ(over_ranks.results[i].first_failure, wanted.results[i].first_failure);
+        }
+        EXPECT_NE(wanted.results[0].table, wanted.results[1].table);
+    });
+}
+
+}  // namespace
+}  // namespace dln

@@ -1,0 +1,255 @@
+// The embedded backend on a real model: the quick start's, from the model cache. Without it the program
+// says so and CTest counts it as skipped.
+
+#include "dln/llm/embedded.hpp"
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <numeric>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "dln/error.hpp"
+
+#include "unit/store/temporary_directory.hpp"
+
+namespace dln {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Lt;
+using ::testing::ThrowsMessage;
+
+const std::string kModel = "SmolLM2-135M-Instruct.Q4_1";
+
+std::string model_path() { return model_cache_directory() + "/" + kModel + ".gguf"; }
+
+std::unique_ptr<Backend> fresh_backend() {
+    return make_embedded_backend({.model = kModel, .context_tokens = 512});
+}
+
+/// Loaded once for all tests: what came before must not matter.
+Backend& backend() {
+    static const std::unique_ptr<Backend> shared = fresh_backend();
+    return *shared;
+}
+
+ScoreReply score(Backend& model, const ScoreRequest& request) {
+    return std::get<ScoreReply>(run_request(model, request).reply);
+}
+
+TargetScore score_one(const Context& context, const std::string& target) {
+    return score(backend(), {{{context, {target}}}}).scores[0][0];
+}
+
+double sum(const TargetScore& score) {
+    return std::accumulate(score.token_log_probs.begin(), score.token_log_probs.end(), 0.0);
+}
+
+GeneratedText generate(const GenerateRequest& request) {
+    return std::get<GenerateReply>(run_request(backend(), request).reply).texts.at(0);
+}
+
+GenerateRequest continuing(const std::string& text, std::uint64_t seed, double temperature) {
+    return {.items = {{{.text = text}, seed}}, .max_tokens = 8, .temperature = temperature};
+}
+
+/// A unit as training makes it: one prompt, several inputs, the classes as targets.
+ScoreRequest a_unit() {
+    const std::string prompt = "Decide whether the film review is positive or negative.\nReview: ";
+    ScoreRequest request;
+    for (const std::string review : {"I loved it.", "A waste of an evening.", "I loved it"}) {
+        request.items.push_back({{.text = prompt + review, .shared_bytes = prompt.size()},
+                                 {"\npositive", "\n positive", "\nneutral at best"}});
+    }
+    request.items.push_back({{.text = "Is water wet?", .chat = true}, {"Yes", "No, it is not"}});
+    return request;
+}
+
+/// Log-probabilities of all tokens of all targets, one after another.
+std::vector<double> flat(const ScoreReply& reply) {
+    std::vector<double> all;
+    for (const auto& item : reply.scores) {
+        for (const TargetScore& score : item) {
+            EXPECT_TRUE(score.ok()) << score.error;
+            all.insert(all.end(), score.token_log_probs.begin(), score.token_log_probs.end());
+        }
+    }
+    return all;
+}
+
+TEST(EmbeddedScores, EqualThoseOfEveryTargetAlone) {
+    const std::vector<double> together = flat(score(backend(), a_unit()));
+    const std::vector<double> alone =
+        flat(std::get<ScoreReply>(score_each_alone(backend(), a_unit()).reply));
+    ASSERT_EQ(together.size(), alone.size());
+    for (std::size_t i = 0; i < alone.size(); ++i) EXPECT_NEAR(together[i], alone[i], 1e-3) << i;
+}
+
+TEST(EmbeddedScores, AreBitEqualAfterOtherWorkAndInANewBackend) {
+    const std::vector<double> first = flat(score(backend(), a_unit()));
+    EXPECT_EQ(flat(score(backend(), a_unit())), first);  // the prefix is in the cache now
+    (void)generate(continuing("Once upon a time", 1, 1.0));
+    (void)score_one({.text = "Something else altogether"}, " it is");
+    EXPECT_EQ(flat(score(backend(), a_unit())), first);
+    const auto other = fresh_backend();
+    (void)score(*other, {{{{.text = "First something else"}, {" and more"}}}});
+    EXPECT_EQ(flat(score(*other, a_unit())), first);
+}
+
+TEST(EmbeddedScores, SharedBytesAreAHintOnly) {
+    ScoreRequest without = a_unit();
+    for (ScoreItem& item : without.items) item.context.shared_bytes = 0;
+    const std::vector<double> wanted = flat(score(backend(), a_unit()));
+    const std::vector<double> given = flat(score(backend(), without));
+    ASSERT_EQ(given.size(), wanted.size());
+    for (std::size_t i = 0; i < given.size(); ++i) EXPECT_NEAR(given[i], wanted[i], 1e-3) << i;
+}
+
+TEST(EmbeddedScores, MakeSense) {
+    const Context context{.text = "The capital of France is"};
+    EXPECT_GT(sum(score_one(context, " Paris")), sum(score_one(context, " Rome")));
+    EXPECT_LT(sum(score_one(context, " Paris")), 0.0);
+}
+
+TEST(EmbeddedTokens, ControlTokensInDataAreOrdinaryText) {
+    const Context plain{.text = "Say something<|im_end|>"};
+    EXPECT_GT(backend().count_tokens(plain), backend().count_tokens({.text = "Say something"}) + 1);
+    const TargetScore spelled = score_one({.text = "Say something"}, "<|im_end|>");
+    EXPECT_GT(spelled.token_log_probs.size(), 1U);
+}
+
+TEST(EmbeddedTokens, ChatMarkupWrittenByHandIsNoChat) {
+    const std::string question = "Is water wet?";
+    const Context chat{.text = question, .chat = true};
+    const Context by_hand{.text = "<|im_start|>user\n" + question +
+                                  "<|im_end|>\n<|im_start|>assistant\n"};
+    EXPECT_GT(backend().count_tokens(chat), backend().count_tokens({.text = question}));
+    EXPECT_NE(score_one(chat, "Yes").token_log_probs, score_one(by_hand, "Yes").token_log_probs);
+}
+
+TEST(EmbeddedTokens, AnyBytesCanBeScored) {
+    const TargetScore odd = score_one({.text = std::string("a\0b\xff\xfe", 5)}, "\x80\n");
+    EXPECT_TRUE(odd.ok()) << odd.error;
+}
+
+TEST(EmbeddedLimits, TooLongContextIsAnErrorOfThatItemOnly) {
+    std::string large;
+    for (int i = 0; i < 600; ++i) large += "word ";
+    ScoreRequest request = a_unit();
+    request.items.insert(request.items.begin() + 1, {{.text = large}, {"\nyes", "\nno"}});
+    ScoreReply reply = score(backend(), request);
+    EXPECT_THAT(reply.scores[1][0].error, HasSubstr("512"));
+    EXPECT_FALSE(reply.scores[1][1].ok());
+    reply.scores.erase(reply.scores.begin() + 1);
+    EXPECT_EQ(flat(reply), flat(score(backend(), a_unit())));
+    GenerateRequest generation = continuing(large, 1, 0.0);
+    generation.items.push_back({{.text = "Once upon a time"}, 1});
+    const auto texts = std::get<GenerateReply>(run_request(backend(), generation).reply).texts;
+    EXPECT_THAT(texts[0].error, HasSubstr("512"));
+    EXPECT_TRUE(texts[1].ok());
+}
+
+TEST(EmbeddedLimits, MegabyteOfTextIsRefusedQuickly) {
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_FALSE(score_one({.text = std::string(1 << 20, 'x')}, " y").ok());
+    EXPECT_FALSE(generate(continuing(std::string(1 << 20, 'x'), 1, 0.0)).ok());
+    EXPECT_THAT(std::chrono::steady_clock::now() - start, Lt(std::chrono::seconds(1)));
+}
+
+TEST(EmbeddedLimits, NothingToContinueOrToScoreIsAnError) {
+    EXPECT_FALSE(generate(continuing("", 1, 0.0)).ok());
+    EXPECT_FALSE(score_one({.text = "a"}, "").ok());
+}
+
+TEST(EmbeddedGeneration, SameRequestGivesTheSameText) {
+    const GeneratedText first = generate(continuing("My favourite animal is", 7, 1.0));
+    (void)generate(continuing("Something else", 8, 1.0));
+    EXPECT_EQ(generate(continuing("My favourite animal is", 7, 1.0)).text, first.text);
+    EXPECT_FALSE(first.text.empty());
+}
+
+TEST(EmbeddedGeneration, SeedsGiveDifferentTextsUnlessTemperatureIsZero) {
+    const auto text = [](std::uint64_t seed, double temperature) {
+        return generate(continuing("My favourite animal is", seed, temperature)).text;
+    };
+    EXPECT_NE(text(1, 1.0), text(2, 1.0));
+    EXPECT_EQ(text(1, 0.0), text(2, 0.0));
+}
+
+TEST(EmbeddedGeneration, SeedDecidesInsideABatchToo) {
+    GenerateRequest request = continuing("My favourite animal is", 1, 1.0);
+    request.items.push_back({request.items[0].context, 2});
+    const auto texts = std::get<GenerateReply>(run_request(backend(), request).reply).texts;
+    EXPECT_NE(texts[0].text, texts[1].text);
+}
+
+TEST(EmbeddedGeneration, EndsBeforeAStop) {
+    GenerateRequest request = continuing("One, two, three, four,", 1, 0.0);
+    const std::string whole = generate(request).text;
+    ASSERT_THAT(whole, HasSubstr("six"));
+    request.stop = {"never said", "six"};
+    const GeneratedText stopped = generate(request);
+    EXPECT_EQ(stopped.text, whole.substr(0, whole.find("six")));
+    EXPECT_FALSE(stopped.cut);
+}
+
+TEST(EmbeddedGeneration, EndsAtMaxTokensAndSaysSo) {
+    GenerateRequest request = continuing("One, two, three, four,", 1, 0.0);
+    request.max_tokens = 3;
+    const GeneratedText cut = generate(request);
+    EXPECT_TRUE(cut.cut);
+    EXPECT_EQ(cut.tokens, 3);
+    EXPECT_TRUE(generate(continuing("One, two, three, four,", 1, 0.0)).text.starts_with(cut.text));
+}
+
+TEST(EmbeddedModel, MissingModelIsABackendErrorThatNamesIt) {
+    EXPECT_THAT([] { (void)make_embedded_backend({.model = "/nonexistent/model.gguf"}); },
+                ThrowsMessage<BackendError>(
+                    AllOf(HasSubstr("/nonexistent/model.gguf"), HasSubstr("tools/setup"))));
+}
+
+TEST(EmbeddedModel, DamagedFileIsABackendErrorThatNamesIt) {
+    const testing::TemporaryDirectory directory;
+    const std::string half = directory / "half.gguf";
+    std::filesystem::copy_file(model_path(), half);
+    std::filesystem::resize_file(half, std::filesystem::file_size(half) / 2);
+    const std::string text = directory / "text.gguf";
+    std::ofstream(text) << "This is no model.";
+    const std::string empty = directory / "empty.gguf";
+    std::ofstream(empty).close();
+    for (const std::string& path : {half, text, empty}) {
+        for (const WeightType weights : {WeightType::as_is, WeightType::f32}) {
+            EXPECT_THAT([&] { (void)make_embedded_backend({.model = path, .weights = weights}); },
+                        ThrowsMessage<BackendError>(HasSubstr(path)));
+        }
+    }
+}
+
+TEST(EmbeddedModel, MoreContextThanItWasTrainedWithIsRefused) {
+    EXPECT_THAT([] { (void)make_embedded_backend({.model = kModel, .context_tokens = 1 << 20}); },
+                ThrowsMessage<BackendError>(HasSubstr("/backend/context_tokens")));
+}
+
+TEST(EmbeddedModel, SaysWhatItIs) {
+    EXPECT_EQ(backend().info().kind, "embedded");
+    EXPECT_THAT(backend().info().model, AllOf(HasSubstr(kModel), HasSubstr("f32")));
+    EXPECT_EQ(backend().info().context_tokens, 512);
+    EXPECT_TRUE(backend().info().has_chat_template);
+}
+
+}  // namespace
+}  // namespace dln
+
+int main(int argc, char** argv) {
+    ::testing::InitGoogleTest(&argc, argv);
+    if (!std::filesystem::exists(dln::model_path())) {
+        std::printf("no model: %s (tools/setup fetches it)\n", dln::model_path().c_str());
+        return 77;
+    }
+    return RUN_ALL_TESTS();
+}

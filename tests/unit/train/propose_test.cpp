@@ -1,0 +1,222 @@
+#include "dln/train/propose.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "dln/error.hpp"
+
+namespace dln {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+bool fits_always(const Context& /*context*/) { return true; }
+
+ProposalInput input_of(std::size_t examples) {
+    ProposalInput input{.seed = 5, .step = 0};
+    for (std::size_t i = 0; i < examples; ++i) {
+        const std::string n = std::to_string(i);
+        input.batch.push_back({.input = "i" + n, .target = "t" + n, .output = "o" + n});
+        input.batch.back().right = i % 2 == 0;
+    }
+    input.prompts = {"P0", "P1"};
+    input.classes = "no, yes";
+    return input;
+}
+
+ProposalSpec spec_of(std::vector<ProposalTemplateSpec> templates, std::size_t examples = 100) {
+    ProposalSpec spec;
+    spec.templates = std::move(templates);
+    spec.examples = examples;
+    return spec;
+}
+
+std::string text_of(const Proposer& proposer, const ProposalInput& input, std::size_t index) {
+    const auto item = proposer.item(input, index, fits_always);
+    return item ? item->context.text : "(nothing)";
+}
+
+TEST(Proposer, CyclesTemplatesAndThenPrompts) {
+    const Proposer proposer(
+        spec_of({{.name = "a", .text = "A {{prompt}}"}, {.name = "b", .text = "B {{prompt}}"}}));
+    std::vector<std::string> texts;
+    for (std::size_t i = 0; i < 6; ++i) texts.push_back(text_of(proposer, input_of(0), i));
+    EXPECT_THAT(texts, ElementsAre("A P0", "B P0", "A P1", "B P1", "A P0", "B P0"));
+    EXPECT_EQ(proposer.template_name(2), "a");
+    EXPECT_EQ(proposer.template_name(3), "b");
+}
+
+TEST(Proposer, CyclesMessagesOverTheSteps) {
+    const Proposer proposer(
+        spec_of({{.name = "a", .text = "{{message}}", .messages = {"m0", "m1"}},
+                 {.name = "b", .text = "{{message}}", .messages = {"n0", "n1", "n2"}}}));
+    ProposalInput input = input_of(0);
+    std::vector<std::string> texts;
+    for (input.step = 0; input.step < 4; ++input.step) {
+        texts.push_back(text_of(proposer, input, 0) + text_of(proposer, input, 1));
+    }
+    EXPECT_THAT(texts, ElementsAre("m0n0", "m1n1", "m0n2", "m1n0"));
+}
+
+TEST(Proposer, OrdersProposalsByTemplate) {
+    const Proposer proposer(spec_of({{.name = "a", .text = "A"}, {.name = "b", .text = "B"}}));
+    EXPECT_THAT(proposer.by_template(5), ElementsAre(0, 2, 4, 1, 3));
+    EXPECT_THAT(proposer.by_template(1), ElementsAre(0));
+}
+
+TEST(Proposer, ShowsExamplesByKindWithTheirOutputs) {
+    const Proposer proposer(spec_of(
+        {{.name = "a",
+          .text =
+              "{{#errors}}[{{input}} {{target}} {{output}}]{{/errors}}"
+              "{{#successes}}({{input}}){{/successes}}{{#examples}}.{{/examples}} {{classes}}"}}));
+    const std::string text = text_of(proposer, input_of(4), 0);
+    EXPECT_THAT(text, AllOf(HasSubstr("[i1 t1 o1]"), HasSubstr("[i3 t3 o3]"), HasSubstr("(i0)"),
+                            HasSubstr("(i2)"), HasSubstr(".... no, yes")));
+    EXPECT_THAT(text, AllOf(Not(HasSubstr("[i0")), Not(HasSubstr("(i1)"))));
+}
+
+TEST(Proposer, BracesInDataStayAsTheyAre) {
+    const Proposer proposer(
+        spec_of({{.name = "a", .text = "{{prompt}}{{#examples}} {{input}}{{/examples}}"}}));
+    ProposalInput input = input_of(1);
+    input.prompts = {"{{classes}}"};
+    input.batch[0].input = "{{#errors}}<&>";
+    EXPECT_EQ(text_of(proposer, input, 0), "{{classes}} {{#errors}}<&>");
+}
+
+ProposalSpec only_examples(std::size_t most = 100) {
+    return spec_of({{.name = "a", .text = "{{#examples}}{{input}};{{/examples}}"}}, most);
+}
+
+TEST(Proposer, EveryProposalHasAnOrderOfItsOwn) {
+    const Proposer proposer(only_examples());
+    std::set<std::string> orders;
+    std::set<std::uint64_t> seeds;
+    for (std::size_t i = 0; i < 20; ++i) {
+        orders.insert(text_of(proposer, input_of(8), i));
+        seeds.insert(proposer.item(input_of(8), i, fits_always)->seed);
+    }
+    EXPECT_THAT(orders, SizeIs(20));
+    EXPECT_THAT(seeds, SizeIs(20));
+}
+
+TEST(Proposer, SameSeedAndStepGiveTheSameItem) {
+    ProposalInput input = input_of(8);
+    const auto first = Proposer(only_examples()).item(input, 3, fits_always);
+    const auto again = Proposer(only_examples()).item(input, 3, fits_always);
+    EXPECT_EQ(first->context.text, again->context.text);
+    EXPECT_EQ(first->seed, again->seed);
+    const auto changed = [&] {
+        const auto item = Proposer(only_examples()).item(input, 3, fits_always);
+        return item->context.text != first->context.text && item->seed != first->seed;
+    };
+    input.step = 1;
+    EXPECT_TRUE(changed());
+    input = input_of(8);
+    input.seed = 6;
+    EXPECT_TRUE(changed());
+    input = input_of(8);
+    input.layer = 1;
+    EXPECT_TRUE(changed());
+}
+
+TEST(Proposer, ShowsNoMoreExamplesThanTheJobSays) {
+    EXPECT_THAT(text_of(Proposer(only_examples(3)), input_of(8), 0), SizeIs(9));  // "i0;" is 3
+}
+
+TEST(Proposer, DropsExamplesOneAtATimeUntilTheContextFits) {
+    const Proposer proposer(only_examples());
+    std::vector<std::size_t> tried;
+    const auto item = proposer.item(input_of(8), 0, [&](const Context& context) {
+        tried.push_back(context.text.size() / 3);
+        return context.text.size() <= 15;
+    });
+    EXPECT_THAT(tried, ElementsAre(8, 7, 6, 5));
+    ASSERT_TRUE(item.has_value());
+    EXPECT_TRUE(text_of(proposer, input_of(8), 0).starts_with(item->context.text));
+}
+
+TEST(Proposer, NothingWhenItDoesNotFitEvenSo) {
+    const auto never = [](const Context&) { return false; };
+    EXPECT_FALSE(Proposer(only_examples()).item(input_of(8), 0, never).has_value());
+    EXPECT_FALSE(
+        Proposer(spec_of({{.name = "a", .text = "{{prompt}}"}})).item(input_of(8), 0, never));
+}
+
+TEST(Proposer, WorksWithoutAnyExample) {
+    EXPECT_EQ(text_of(Proposer(only_examples()), input_of(0), 0), "");
+    EXPECT_EQ(text_of(Proposer(only_examples(0)), input_of(3), 0), "");
+}
+
+TEST(Proposer, BuiltInNamesStandForTheirTemplates) {
+    ASSERT_FALSE(std::ranges::empty(kBuiltInProposals));
+    for (const std::string_view name : kBuiltInProposals) {
+        const auto known = built_in_proposal(name);
+        ASSERT_TRUE(known.has_value()) << name;
+        EXPECT_FALSE(known->messages.empty()) << name;
+        const Proposer proposer(spec_of({{.name = std::string(name)}}));
+        const auto item = proposer.item(input_of(4), 0, fits_always);
+        EXPECT_THAT(item->context.text, HasSubstr(known->messages[0]));
+        EXPECT_EQ(item->context.chat, known->chat);
+    }
+    EXPECT_FALSE(built_in_proposal("mistakes").has_value());
+}
+
+struct Reply {
+    std::string name;
+    std::string reply;
+    std::string prompt;
+};
+
+class PromptFromReply : public ::testing::TestWithParam<Reply> {};
+
+TEST_P(PromptFromReply, IsTheInstructionAlone) {
+    EXPECT_EQ(prompt_from_reply(GetParam().reply), GetParam().prompt);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Replies,
+    PromptFromReply,
+    ::testing::Values(
+        Reply{"Plain", "Decide whether it is good.", "Decide whether it is good."},
+        Reply{"WhiteSpace", "  \n Decide.\n\n", "Decide."},
+        Reply{"Quotes", "\"Decide whether it is good.\"", "Decide whether it is good."},
+        Reply{"QuotesInside", "Say \"yes\" or \"no\".", "Say \"yes\" or \"no\"."},
+        Reply{"NestedQuotes", "\"'Decide.'\"", "Decide."},
+        Reply{"QuoteThatWasCut", "\"Decide whether it", "Decide whether it"},
+        Reply{"Bold", "**Decide.**", "Decide."},
+        Reply{"Label", "Instruction: Decide.", "Decide."},
+        Reply{"LabelInCapitals", "NEW INSTRUCTION:  Decide.", "Decide."},
+        Reply{"LabelOnALineOfItsOwn", "Prompt:\n\nDecide.", "Decide."},
+        Reply{"LabelBeforeQuotes", "Instruction: \"Decide.\"", "Decide."},
+        Reply{"LabelInsideQuotes", "\"Instruction: Decide.\"", "Decide."},
+        Reply{"OtherColon", "Answer so: yes or no.", "Answer so: yes or no."},
+        Reply{"NumberedList", "1. Decide whether it is good.\n2. Or not.",
+              "Decide whether it is good."},
+        Reply{"Bullet", "- Decide whether it is good.\n- Or not.", "Decide whether it is good."},
+        Reply{"NumberThatBegins", "12 words are enough.", "12 words are enough."},
+        Reply{"FirstParagraph", "Decide.\n\nThis is better because it is short.", "Decide."},
+        Reply{"FirstLine", "Decide whether it is good.\nInput: a", "Decide whether it is good."},
+        Reply{"Code", "`Decide.`", "Decide."},
+        Reply{"CodeFence", "```\nDecide.\n```", "Decide."},
+        Reply{"Braces", "Use {{input}}.", "Use {{input}}."},
+        Reply{"OtherScript", "判断这部电影好不好", "判断这部电影好不好"},
+        Reply{"Empty", "", ""},
+        Reply{"OnlyWhiteSpace", " \n\t", ""},
+        Reply{"OnlyPunctuation", "...!?", ""},
+        Reply{"OnlyDigits", "42", ""},
+        Reply{"OnlyQuotes", "\"\"", ""},
+        Reply{"OnlyALabel", "Instruction:", ""},
+        Reply{"OnlyAListMark", "1.", ""}),
+    [](const auto& param) { return param.param.name; });
+
+}  // namespace
+}  // namespace dln

@@ -1,0 +1,120 @@
+#include "train/run_files.hpp"
+
+#include <map>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "dln/error.hpp"
+#include "dln/train/prompts_file.hpp"
+
+#include "unit/network/small_job.hpp"
+
+namespace dln {
+namespace {
+
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
+
+Job two_layers() {
+    Job job = testing::small_job();
+    job.network.layers.push_back(testing::layer_of("Q"));
+    job.network.layers[1].templates.push_back({.name = "other", .text = "{{input}}"});
+    return job;
+}
+
+TrainState state_with(const NetworkParameters& current) {
+    TrainState state;
+    state.steps_done = 3;
+    state.current = current;
+    return state;
+}
+
+TEST(PromptsFile, ComesBackAsItWas) {
+    const NetworkParameters odd{{"say \"{{x}}\"\n\tдa", 0}, {std::string("a\0b", 3), 1}};
+    const std::string text = prompts_json(two_layers(), state_with(odd));
+    EXPECT_EQ(parse_prompts(text, "prompts.json", two_layers()), odd);
+}
+
+TEST(PromptsFile, HoldsTheBestOnDevWithItsResult) {
+    TrainState state = state_with({{"now", 0}, {"now", 0}});
+    state.best = {{.parameters = {{"best", 0}, {"best", 1}},
+                   .dev = {.right = 3,
+                           .examples = 4,
+                           .measured = 4,
+                           .log_likelihood_sum = -(std::int64_t{2} << 32)}}};
+    const std::string text = prompts_json(two_layers(), state);
+    EXPECT_EQ(parse_prompts(text, "prompts.json", two_layers()), state.best[0].parameters);
+    EXPECT_EQ(json::parse(text)["dev"]["accuracy"], 0.75);
+    EXPECT_EQ(json::parse(text)["dev"]["log_likelihood"], -0.5);
+    EXPECT_EQ(json::parse(text)["steps_done"], 3);
+}
+
+TEST(PromptsFile, InvalidBytesDoNotCostTheRun) {
+    const std::string text = prompts_json(two_layers(), state_with({{"a\xff", 0}, {"b", 0}}));
+    EXPECT_EQ(parse_prompts(text, "prompts.json", two_layers())[0].prompt, "a\xef\xbf\xbd");
+}
+
+TEST(PromptsFile, WhatDoesNotFitIsAUsageErrorWithItsPlace) {
+    const std::map<std::string, std::string> faults{
+        {"", "not a prompts file"},
+        {"[1]", "not a prompts file"},
+        {R"({"layers": 1})", "not a prompts file"},
+        {R"({"layers": [{"prompt": "a", "template": "plain"}]})", "1 layers"},
+        {R"({"layers": [1, 2]})", "/layers/0"},
+        {R"({"layers": [{"prompt": "a", "template": "plain"}, {"prompt": "b"}]})", "/layers/1"},
+        {R"({"layers": [{"prompt": 1, "template": "plain"}, {}]})", "/layers/0"},
+        {R"({"layers": [{"prompt": "a", "template": "other"}, {}]})", "\"other\""}};
+    for (const auto& [text, reason] : faults) {
+        EXPECT_THAT(
+            [&] { (void)parse_prompts(text, "p/prompts.json", two_layers()); },
+            ThrowsMessage<UsageError>(AllOf(HasSubstr("p/prompts.json"), HasSubstr(reason))))
+            << text;
+    }
+}
+
+TEST(BestParameters, AreTheCurrentOnesBeforeDevSaidAnything) {
+    EXPECT_EQ(best_parameters(state_with({{"now", 0}})), (NetworkParameters{{"now", 0}}));
+}
+
+TEST(MetricsLine, IsOneObjectInOneLine) {
+    const DevResult dev{
+        .right = 1, .examples = 4, .measured = 2, .log_likelihood_sum = -(std::int64_t{3} << 32)};
+    const std::string line = metrics_line(7, "dev", dev);
+    EXPECT_EQ(line.find('\n'), std::string::npos);
+    const json parsed = json::parse(line);
+    EXPECT_EQ(parsed["step"], 7);
+    EXPECT_EQ(parsed["split"], "dev");
+    EXPECT_EQ(parsed["accuracy"], 0.25);
+    EXPECT_EQ(parsed["log_likelihood"], -1.5);
+}
+
+TEST(MetricsLine, SaysOnlyWhatWasMeasured) {
+    Evaluation evaluation{.examples = 4, .measured = 4, .right = 2, .has_log_likelihood = false};
+    EXPECT_FALSE(json::parse(metrics_line(1, "test", evaluation)).contains("log_likelihood"));
+    EXPECT_EQ(json::parse(metrics_line(1, "test", evaluation))["accuracy"], 0.5);
+    evaluation.has_accuracy = false;
+    evaluation.has_log_likelihood = true;
+    EXPECT_FALSE(json::parse(metrics_line(1, "test", evaluation)).contains("accuracy"));
+}
+
+TEST(ResultFile, HoldsTestAndTheInitialPromptsForComparison) {
+    TrainOutcome outcome;
+    outcome.parameters = {{"best", 0}, {"best", 1}};
+    outcome.state = state_with(outcome.parameters);
+    outcome.state.usage.calls = 99;
+    EXPECT_FALSE(json::parse(result_json(two_layers(), outcome)).contains("test"));
+    outcome.test = Evaluation{.examples = 10, .measured = 10, .right = 8};
+    outcome.test_initial = Evaluation{.examples = 10, .measured = 10, .right = 5};
+    const json result = json::parse(result_json(two_layers(), outcome));
+    EXPECT_EQ(result["test"]["accuracy"], 0.8);
+    EXPECT_EQ(result["test_initial"]["accuracy"], 0.5);
+    EXPECT_EQ(result["layers"][1]["template"], "other");
+    EXPECT_EQ(result["usage"]["calls"], 99);
+}
+
+}  // namespace
+}  // namespace dln

@@ -1,0 +1,153 @@
+#include "dln/train/state.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "dln/error.hpp"
+
+namespace dln {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::ThrowsMessage;
+
+/// Dev results over 10 examples.
+DevResult dev(std::int64_t right, std::int64_t sum, std::int64_t measured = 10) {
+    return {.right = right, .examples = 10, .measured = measured, .log_likelihood_sum = sum};
+}
+
+Evaluated evaluated(const std::string& prompt, std::int64_t sum) {
+    return {.parameters = {{prompt, 0}}, .dev = dev(5, sum)};
+}
+
+std::vector<std::string> prompts_of(const TrainState& state) {
+    std::vector<std::string> prompts;
+    for (const Evaluated& entry : state.memory) prompts.push_back(entry.parameters[0].prompt);
+    return prompts;
+}
+
+/// Remembers them one after another, the two best.
+TrainState remembering(const std::vector<Evaluated>& entries, std::size_t capacity = 2) {
+    TrainState state;
+    for (const Evaluated& entry : entries) {
+        remember(state, entry, capacity, Objective::class_log_prob);
+    }
+    return state;
+}
+
+TEST(IsBetter, FollowsTheObjectiveAndBreaksTiesByTheOther) {
+    for (const Objective objective : {Objective::class_log_prob, Objective::log_prob}) {
+        EXPECT_TRUE(is_better(dev(4, -10), dev(9, -20), objective));
+        EXPECT_TRUE(is_better(dev(5, -10), dev(4, -10), objective));
+    }
+    EXPECT_TRUE(is_better(dev(9, -20), dev(4, -10), Objective::accuracy));
+    EXPECT_TRUE(is_better(dev(4, -10), dev(4, -20), Objective::accuracy));
+}
+
+TEST(IsBetter, EqualIsNotBetter) {
+    for (const Objective objective : {Objective::class_log_prob, Objective::accuracy}) {
+        EXPECT_FALSE(is_better(dev(4, -10), dev(4, -10), objective));
+    }
+}
+
+// A sum over fewer examples is higher: failing must not pay.
+TEST(IsBetter, FewerFailuresComeFirst) {
+    EXPECT_FALSE(is_better(dev(0, 0, 0), dev(0, -900, 10), Objective::log_prob));
+    EXPECT_TRUE(is_better(dev(3, -30, 10), dev(9, -20, 9), Objective::class_log_prob));
+}
+
+TEST(DevResult, MeansAreOverAllExamplesAndOverTheMeasured) {
+    const DevResult result = dev(3, -(std::int64_t{8} << 32), 4);
+    EXPECT_DOUBLE_EQ(result.accuracy(), 0.3);
+    EXPECT_DOUBLE_EQ(result.log_likelihood(), -2.0);
+    EXPECT_DOUBLE_EQ(DevResult{}.accuracy(), 0.0);
+    EXPECT_DOUBLE_EQ(DevResult{}.log_likelihood(), 0.0);
+}
+
+TEST(Remember, KeepsTheBestInOrder) {
+    const TrainState state =
+        remembering({evaluated("b", -20), evaluated("c", -30), evaluated("a", -10)});
+    EXPECT_THAT(prompts_of(state), ElementsAre("a", "b"));
+}
+
+TEST(Remember, ForgetsWhatIsWorseThanAFullMemory) {
+    const TrainState state =
+        remembering({evaluated("a", -10), evaluated("b", -20), evaluated("c", -30)});
+    EXPECT_THAT(prompts_of(state), ElementsAre("a", "b"));
+}
+
+TEST(Remember, HasEachParametersOnce) {
+    const TrainState state =
+        remembering({evaluated("a", -10), evaluated("b", -20), evaluated("a", -10)});
+    EXPECT_THAT(prompts_of(state), ElementsAre("a", "b"));
+}
+
+TEST(Remember, TakesTheNewResultOfTheSameParameters) {
+    const TrainState state =
+        remembering({evaluated("a", -30), evaluated("b", -20), evaluated("a", -10)});
+    EXPECT_THAT(prompts_of(state), ElementsAre("a", "b"));
+    EXPECT_EQ(state.memory[0].dev.log_likelihood_sum, -10);
+}
+
+TEST(Remember, OlderComesFirstAmongEquals) {
+    EXPECT_THAT(prompts_of(remembering({evaluated("a", -10), evaluated("b", -10)})),
+                ElementsAre("a", "b"));
+}
+
+TEST(Remember, NothingWithoutCapacity) {
+    EXPECT_THAT(remembering({evaluated("a", -10)}, 0).memory, IsEmpty());
+}
+
+TrainState full_state() {
+    const NetworkParameters odd{{std::string("a\0b\xff {{x}}\n", 12), 1}, {"", 0}};
+    return {.steps_done = 7,
+            .current = odd,
+            .best = {{odd, dev(4, -(1LL << 50), 9)}},
+            .best_step = 5,
+            .memory = {{{{"m", 0}, {"n", 2}}, dev(3, -7)}, {odd, dev(2, -8)}},
+            .without_gain = 2,
+            .noise_floor = 1.0 / 3.0,
+            .usage = {1, 2, 3, 4}};
+}
+
+TEST(State, ComesBackFromAStepDocument) {
+    StepDocument document;
+    write_state(full_state(), document);
+    EXPECT_TRUE(read_state(document) == full_state());
+}
+
+TEST(State, ComesBackBeforeAnythingIsKnown) {
+    TrainState state;
+    state.current = {{"P", 0}};
+    StepDocument document;
+    write_state(state, document);
+    EXPECT_TRUE(read_state(document) == state);
+}
+
+TEST(State, MissingPartIsACheckpointErrorThatNamesIt) {
+    StepDocument whole;
+    write_state(full_state(), whole);
+    for (const auto& [path, array] : whole.arrays) {
+        StepDocument document = whole;
+        document.arrays.erase(path);
+        EXPECT_THAT([&] { (void)read_state(document); },
+                    ThrowsMessage<CheckpointError>(HasSubstr(path)));
+    }
+}
+
+TEST(State, TablesOfDifferentLengthsAreACheckpointError) {
+    StepDocument document;
+    write_state(full_state(), document);
+    document.arrays["state/memory/dev_right"] = Array::list(std::vector<std::int64_t>{1});
+    EXPECT_THAT([&] { (void)read_state(document); },
+                ThrowsMessage<CheckpointError>(HasSubstr("state/memory")));
+    write_state(full_state(), document);
+    document.arrays["state/current/template"] = Array::list(std::vector<std::int64_t>{1});
+    EXPECT_THAT([&] { (void)read_state(document); },
+                ThrowsMessage<CheckpointError>(HasSubstr("state/current")));
+}
+
+}  // namespace
+}  // namespace dln

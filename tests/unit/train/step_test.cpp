@@ -1,0 +1,253 @@
+// One step against a scripted backend that knows which prompts are good.
+
+#include "dln/train/step.hpp"
+
+#include <cmath>
+#include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "unit/train/training_fixture.hpp"
+
+namespace dln {
+namespace {
+
+using ::testing::AllOf;
+using testing::Bench;
+using testing::chosen_prompt;
+using ::testing::Contains;
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::Field;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::joined;
+using testing::knows;
+using ::testing::Not;
+using testing::prompts_of;
+using testing::says;
+using testing::scores;
+using ::testing::SizeIs;
+using testing::training_job;
+using ::testing::UnorderedElementsAre;
+using testing::weather;
+
+/// Three proposals: Good, Poor and Good once more.
+std::vector<std::string> good_and_poor() {
+    return joined({{says("PROPOSE m0", "Good"), says("PROPOSE m1", "Poor"),
+                    says("PROPOSE m2", "Instruction: \"Good\"")},
+                   knows("Good", -0.1, -3.0),
+                   knows("Poor", -3.0, -0.1),
+                   knows("P", -1.0, -1.0)});
+}
+
+class StepTest : public ::testing::Test {
+  protected:
+    StepRecord run(const Job& job,
+                   const std::vector<std::string>& replies,
+                   const ScriptedOptions& options = {}) {
+        bench_.emplace(job, std::vector<Dataset>{train_, {}, {}}, replies, options);
+        TrainState state = bench_->initial();
+        state.memory = memory_;
+        state.noise_floor = noise_floor_;
+        return run_step(bench_->context(), state);
+    }
+    Dataset train_ = weather(20);
+    std::vector<Evaluated> memory_;
+    double noise_floor_ = 0.0;
+    std::optional<Bench> bench_;
+};
+
+TEST_F(StepTest, CandidateThatTheRepliesFavourWins) {
+    const StepRecord record = run(training_job(), good_and_poor());
+    EXPECT_EQ(chosen_prompt(record), "Good");
+    EXPECT_THAT(record.batch, SizeIs(8));
+    EXPECT_EQ(record.ranked_on, record.batch);
+    // log(e^-0.1 / (e^-0.1 + e^-3)), and one half for who knows nothing
+    EXPECT_NEAR(record.scores[0].mean(), std::log(0.5), 1e-8);
+    EXPECT_NEAR(record.scores[1].mean(), -std::log1p(std::exp(-2.9)), 1e-8);
+    EXPECT_NEAR(record.scores[2].mean(), -2.9 - std::log1p(std::exp(-2.9)), 1e-8);
+    EXPECT_EQ(record.failures, 0);
+}
+
+TEST_F(StepTest, DuplicatesAreScoredOnce) {
+    const StepRecord record = run(training_job(), good_and_poor());
+    EXPECT_THAT(prompts_of(record), ElementsAre("P", "Good", "Poor"));
+    EXPECT_THAT(record.proposals, SizeIs(3));
+    EXPECT_EQ(record.proposals[2].reply, "Instruction: \"Good\"");
+    EXPECT_EQ(record.proposals[2].prompt, "Good");
+    EXPECT_EQ(record.usage.calls, 3 * 8 + 3);
+    EXPECT_THAT(bench_->backend().scored(), SizeIs(3 * 8));
+}
+
+TEST_F(StepTest, IncumbentStaysWhenNothingIsBetterThanTheNoise) {
+    noise_floor_ = 1.0;
+    EXPECT_EQ(chosen_prompt(run(training_job(), good_and_poor())), "P");
+    noise_floor_ = 0.6;  // Good is 0.64 ahead
+    EXPECT_EQ(chosen_prompt(run(training_job(), good_and_poor())), "Good");
+}
+
+TEST_F(StepTest, MemoryIsACandidateAndAPromptToStartFrom) {
+    memory_ = {{.parameters = {{"Best", 0}}, .dev = {}}};
+    Job job = training_job(1);
+    job.train.candidates = 4;
+    const StepRecord record = run(job, joined({knows("Best", -0.01, -5.0), good_and_poor()}));
+    EXPECT_EQ(record.candidates.at(1).origin, "memory");
+    EXPECT_EQ(chosen_prompt(record), "Best");
+    EXPECT_THAT(bench_->backend().continued(),
+                UnorderedElementsAre("PROPOSE m0 P", "PROPOSE m0 Best", "PROPOSE m0 P"));
+}
+
+TEST_F(StepTest, OtherTemplatesOfTheIncumbentAreCandidates) {
+    Job job = training_job(1);
+    job.network.layers[0].templates.push_back({.name = "b", .text = "{{prompt}}!\n{{input}}"});
+    const StepRecord record = run(job, joined({{says("PROPOSE", "Good")},
+                                               knows("P!", -0.1, -3.0),
+                                               knows("Good!", -0.01, -5.0),
+                                               knows("P", -1.0, -1.0)}));
+    EXPECT_EQ(record.candidates.at(1).origin, "template");
+    EXPECT_EQ(record.candidates.at(1).parameters, (LayerParameters{"P", 1}));
+    // A new prompt is tried in the template that does best with the known ones.
+    EXPECT_EQ(record.candidates.at(record.chosen).parameters, (LayerParameters{"Good", 1}));
+}
+
+TEST_F(StepTest, HeldOutRankingRanksOnTheHalfThatNoProposalSaw) {
+    Job job = training_job(1);
+    job.train.held_out_ranking = true;
+    job.train.proposals.templates[0].text = "PROPOSE {{#examples}}[{{input}}]{{/examples}}";
+    const StepRecord record = run(job, good_and_poor());
+    EXPECT_EQ(record.ranked_on,
+              std::vector<std::uint64_t>(record.batch.begin() + 4, record.batch.end()));
+    EXPECT_THAT(record.scores, Each(Field(&CandidateScore::scored, 4U)));
+    const std::string asked = bench_->backend().continued().at(0);
+    for (std::size_t i = 0; i < 8; ++i) {
+        const std::string input = "[" + std::string(train_[record.batch[i]].input) + "]";
+        EXPECT_EQ(asked.find(input) != std::string::npos, i < 4) << input;
+    }
+}
+
+TEST_F(StepTest, ProposalsSeeWhatWasRightAndWrong) {
+    Job job = training_job(1);
+    job.train.proposals.templates[0].text =
+        "PROPOSE{{#errors}} [{{input}}:{{target}}:{{output}}]{{/errors}}";
+    // Everything is yes, so the rain is wrong.
+    run(job, {scores("", "\nyes", -0.1), scores("", "\nno", -2.0)});
+    const std::string asked = bench_->backend().continued().at(0);
+    EXPECT_THAT(asked, AllOf(HasSubstr("[rain "), HasSubstr(":no:yes]"), Not(HasSubstr("sun"))));
+}
+
+TEST_F(StepTest, AccuracyAsksForNothingWhenNothingIsWrong) {
+    Job job = training_job();
+    job.scoring.objective = Objective::accuracy;
+    const StepRecord record = run(job, joined({knows("P", -0.1, -3.0), good_and_poor()}));
+    EXPECT_THAT(bench_->backend().continued(), IsEmpty());
+    EXPECT_THAT(prompts_of(record), ElementsAre("P"));
+    EXPECT_DOUBLE_EQ(record.scores[0].mean(), 1.0);
+}
+
+TEST_F(StepTest, AccuracyTakesThePromptThatIsRightMoreOften) {
+    Job job = training_job();
+    job.scoring.objective = Objective::accuracy;
+    const StepRecord record = run(job, good_and_poor());
+    EXPECT_EQ(chosen_prompt(record), "Good");
+    EXPECT_DOUBLE_EQ(record.scores[0].mean(), 0.5);  // ties go to the first class
+    EXPECT_DOUBLE_EQ(record.scores[1].mean(), 1.0);
+    EXPECT_DOUBLE_EQ(record.scores[2].mean(), 0.0);
+}
+
+TEST_F(StepTest, GeneratedOutputsAreComparedAndShown) {
+    Job job = training_job(1);
+    job.classes.clear();
+    job.scoring.objective = Objective::accuracy;
+    job.train.proposals.templates[0].text = "PROPOSE{{#errors}} <{{input}}|{{output}}>{{/errors}}";
+    const StepRecord record = run(job, {says("PROPOSE", "Good"), says("Good\nsun", "yes"),
+                                        says("Good\nrain", "no"), says("P\n", "yes")});
+    EXPECT_EQ(chosen_prompt(record), "Good");
+    EXPECT_THAT(bench_->backend().continued(),
+                Contains(AllOf(HasSubstr("PROPOSE <rain"), HasSubstr("|yes>"))));
+}
+
+TEST_F(StepTest, LogProbRanksByTheTargetsScore) {
+    Job job = training_job();
+    job.classes.clear();
+    job.scoring.objective = Objective::log_prob;
+    const StepRecord record = run(job, good_and_poor());
+    EXPECT_EQ(chosen_prompt(record), "Good");
+    EXPECT_NEAR(record.scores[0].mean(), -1.0, 1e-8);
+    EXPECT_NEAR(record.scores[1].mean(), -0.1, 1e-8);
+}
+
+/// One example of the batch is so long that it fits with P, but not with the prompt Good....
+struct LongExample {
+    static constexpr int kContext = 40;
+    std::string good = "Good" + std::string(60, '.');
+    std::vector<std::string> replies =
+        joined({{says("PROPOSE", good)}, knows(good, -0.01, -5.0), knows("P", -1.0, -1.0)});
+};
+
+TEST_F(StepTest, CandidateWithAFailureCannotWinWhenAllMustBeScored) {
+    train_.add("sun " + std::string(100, 'x'), "yes");
+    Job job = training_job(1);
+    job.train.batch_size = train_.size();
+    job.train.class_balanced = false;
+    job.train.proposals.max_tokens = 20;
+    const LongExample with;
+    const StepRecord strict = run(job, with.replies, {.context_tokens = LongExample::kContext});
+    EXPECT_THAT(prompts_of(strict), ElementsAre("P", with.good));
+    EXPECT_EQ(strict.scores[1].failed, 1U);
+    EXPECT_EQ(strict.scores[1].scored, 20U);
+    EXPECT_EQ(strict.chosen, 0U);
+    EXPECT_EQ(strict.failures, 1);
+    EXPECT_THAT(strict.first_failure, HasSubstr("exceeds the 40"));
+    job.scoring.min_scored = 0.9;
+    EXPECT_EQ(run(job, with.replies, {.context_tokens = LongExample::kContext}).chosen, 1U);
+}
+
+TEST_F(StepTest, ProposalThatDoesNotFitIsAFailureAndTheOthersGoOn) {
+    Job job = training_job(1);
+    job.train.candidates = 3;
+    job.train.proposals.max_tokens = 8;
+    job.train.proposals.templates.push_back(
+        {.name = "huge", .text = "PROPOSE" + std::string(400, 'x'), .chat = false});
+    const StepRecord record =
+        run(job, joined({{says("PROPOSE", "Good")}, good_and_poor()}), {.context_tokens = 40});
+    EXPECT_EQ(record.failures, 1);
+    EXPECT_THAT(record.first_failure, AllOf(HasSubstr("proposal 1"), HasSubstr("huge")));
+    EXPECT_EQ(record.proposals[1].template_name, "huge");
+    EXPECT_EQ(record.proposals[1].prompt, "");
+    EXPECT_EQ(chosen_prompt(record), "Good");
+}
+
+TEST_F(StepTest, ReplyWithoutAPromptIsNoCandidate) {
+    const StepRecord record =
+        run(training_job(1), joined({{says("PROPOSE", "...")}, knows("P", -1.0, -1.0)}));
+    EXPECT_THAT(prompts_of(record), ElementsAre("P"));
+    EXPECT_EQ(record.proposals[0].reply, "...");
+    EXPECT_EQ(record.failures, 0);
+}
+
+TEST_F(StepTest, ReplyEndsAtTheJobsStop) {
+    Job job = training_job(1);
+    job.train.proposals.stop = {" because"};
+    const StepRecord record =
+        run(job, joined({{says("PROPOSE", "Good because it is")}, good_and_poor()}));
+    EXPECT_EQ(record.proposals[0].reply, "Good");
+}
+
+TEST_F(StepTest, RecordIsWrittenWithEveryCandidateAndScore) {
+    const StepRecord record = run(training_job(), good_and_poor());
+    StepDocument document;
+    write_step(record, document);
+    EXPECT_THAT(document.texts("step/candidates/prompt"), ElementsAre("P", "Good", "Poor"));
+    EXPECT_THAT(document.texts("step/proposals/prompt"), ElementsAre("Good", "Poor", "Good"));
+    EXPECT_EQ(document.integer("step/chosen"), 1);
+    EXPECT_EQ(document.at("step/scores").shape, (std::vector<std::size_t>{3, 8}));
+    std::int64_t sum = 0;
+    for (std::size_t i = 8; i < 16; ++i) sum += document.integers("step/scores")[i];
+    EXPECT_EQ(sum, record.scores[1].sum);
+    EXPECT_THAT(document.integers("step/measured"), AllOf(SizeIs(24), Each(1)));
+}
+
+}  // namespace
+}  // namespace dln
