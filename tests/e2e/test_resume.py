@@ -1,0 +1,202 @@
+"""A killed run, started again on any number of ranks, ends as if nothing had happened."""
+
+import os
+import shutil
+import signal
+import unittest
+
+from dln_program import ALONE, ProgramTest, job, pid_of_rank, snapshot, step_paths
+
+
+class Resume(ProgramTest):
+    """`whole` is the uninterrupted run that every other run must equal."""
+
+    def setUp(self):
+        super().setUp()
+        self.write_data(train=20)
+        self.write_steps(4)
+
+    def write_steps(self, steps):
+        self.write(
+            "job.json",
+            job(
+                train={
+                    "steps": steps,
+                    "batch_size": 8,
+                    "candidates": 5,
+                    "memory": 2,
+                    "tolerance": 2,
+                    "eval_candidates": 2,
+                }
+            ),
+        )
+
+    def train_whole(self):
+        self.train(run="whole")
+
+    def expect_whole(self, run="run"):
+        """Equal to the uninterrupted run, each evaluation once in metrics.jsonl, nothing left over."""
+        self.expect_same_run(run, "whole")
+        lines = [(line["step"], line["split"]) for line in self.metrics(run)]
+        self.assertEqual(len(lines), len(set(lines)), lines)
+        rest = [str(p) for p in (self.dir / run).rglob("*") if ".tmp" in p.name or p.name == "lock"]
+        self.assertEqual(rest, [])
+
+
+class KilledAtAPoint(Resume):
+    def expect_resumed(self, failpoint, ranks_before, ranks_after):
+        self.train_until(failpoint, ranks=ranks_before)
+        self.assertFalse((self.dir / "run/result.json").exists())
+        result = self.train(ranks=ranks_after)
+        self.expect_whole()
+        return result
+
+    def test_kill_in_the_middle_on_two_ranks_is_survived_on_any_number(self):
+        self.train_whole()
+        for failpoint, ranks in (
+            ("after_write:3", 3),
+            ("before_rename:2", 1),
+            ("after_rename:3", ALONE),
+            ("after_latest:3", 4),
+            ("step_end:2", 3),
+        ):
+            with self.subTest(failpoint=failpoint, ranks=ranks):
+                shutil.rmtree(self.dir / "run", ignore_errors=True)
+                result = self.expect_resumed(failpoint, 2, ranks)
+                self.assertIn("resumed after step", result.out)
+
+    def test_kill_at_any_point_of_any_step_is_survived(self):
+        self.write_steps(2)
+        self.train_whole()
+        saves = 3  # steps 0, 1, 2
+        points = ["after_open", "after_write", "after_close", "before_rename", "after_rename", "after_latest"]
+        kills = [f"{point}:{n}" for point in points for n in range(1, saves + 1)]
+        for failpoint in [*kills, "step_end:1", "step_end:2"]:
+            with self.subTest(failpoint=failpoint):
+                shutil.rmtree(self.dir / "run", ignore_errors=True)
+                self.expect_resumed(failpoint, ALONE, ALONE)
+
+    def test_kill_after_kill_is_survived(self):
+        self.train_whole()
+        for failpoint in ("before_rename:2", "after_rename:1", "step_end:1", "after_close:2"):
+            self.train_until(failpoint)
+        self.train(ranks=2)
+        self.expect_whole()
+
+    def test_point_that_is_passed_n_times_kills_in_save_n(self):
+        for point in ("after_rename", "after_latest"):
+            with self.subTest(point=point):
+                self.train_until(f"{point}:2", run=point)
+                self.assertEqual([p.name for p in step_paths(self.dir / point)], ["000000.h5", "000001.h5"])
+
+
+class KilledRank(Resume):
+    """SIGKILL for one rank of two, at a moment that nobody chose."""
+
+    def expect_survived(self, kill_rank, after_steps, ranks_after):
+        self.write_steps(60)
+        self.train_whole()
+        with self.training(after_lines=after_steps, ranks=2) as launcher:
+            os.kill(pid_of_rank(launcher.pid, kill_rank), signal.SIGKILL)
+            launcher.stdout.read()
+            self.assertNotEqual(launcher.wait(timeout=30), 0)
+        self.assertFalse((self.dir / "run/result.json").exists(), "killed too late")
+        result = self.train(ranks=ranks_after)
+        self.assertIn("resumed after step", result.out)
+        self.expect_whole()
+
+    def test_killed_worker_ends_the_job_and_the_run_goes_on_later(self):
+        self.expect_survived(kill_rank=1, after_steps=5, ranks_after=3)
+
+    def test_killed_root_ends_the_job_and_the_run_goes_on_later(self):
+        self.expect_survived(kill_rank=0, after_steps=9, ranks_after=1)
+
+
+class DamagedFiles(Resume):
+    def interrupted(self):
+        """A run that was killed after step 3; its step files, oldest first."""
+        self.train_until("step_end:3")
+        paths = step_paths(self.dir / "run")
+        self.assertEqual(len(paths), 4)
+        return paths
+
+    def test_truncated_newest_file_is_reported_and_the_one_before_it_is_used(self):
+        self.train_whole()
+        newest = self.interrupted()[-1]
+        newest.write_bytes(newest.read_bytes()[:-100])
+        result = self.train(ranks=2)
+        self.expect_message(result, 0, "dln: warning:", newest.name)
+        self.assertIn("resumed after step 2 of 4", result.out)
+        self.expect_whole()
+
+    def test_flipped_bit_and_empty_file_are_skipped_together(self):
+        self.train_whole()
+        paths = self.interrupted()
+        damaged = bytearray(paths[-1].read_bytes())
+        damaged[len(damaged) // 2] ^= 1
+        paths[-1].write_bytes(damaged)
+        paths[-2].write_bytes(b"")
+        result = self.train()
+        self.assertIn("resumed after step 1 of 4", result.out)
+        self.assertIn(paths[-1].name, result.err)
+        self.assertIn(paths[-2].name, result.err)
+        self.expect_whole()
+
+    def test_no_usable_file_ends_with_5_and_a_reason_for_each(self):
+        paths = self.interrupted()
+        for path in paths:
+            path.write_bytes(path.read_bytes()[:700])
+        before = snapshot(self.dir / "run/steps")
+        for ranks in (ALONE, 2):
+            with self.subTest(ranks=ranks):
+                result = self.dln("train", "job.json", ranks=ranks)
+                self.expect_message(result, 5, "none of 4 step files can be used")
+                for path in paths:
+                    self.assertEqual(result.err.count(path.name), 1, str(result))
+                self.assertEqual(snapshot(self.dir / "run/steps"), before)
+
+    def test_torn_metrics_line_is_dropped(self):
+        self.train_whole()
+        self.interrupted()
+        with open(self.dir / "run/metrics.jsonl", "ab") as file:
+            file.write(b'{"step":3,"sp')
+        self.train()
+        self.expect_whole()
+
+
+class CompleteRun(Resume):
+    def test_complete_run_says_so_and_changes_nothing(self):
+        self.train_whole()
+        before = snapshot(self.dir)
+        for ranks in (ALONE, 2):
+            with self.subTest(ranks=ranks):
+                result = self.train(run="whole", ranks=ranks)
+                self.assertIn("complete after 4 steps", result.out)
+                self.assertEqual(snapshot(self.dir), before)
+
+    def test_run_without_its_result_file_evaluates_the_test_split_again_and_only_once(self):
+        """What a kill between the last line of metrics.jsonl and result.json leaves."""
+        self.train_whole()
+        shutil.copytree(self.dir / "whole", self.dir / "run")
+        (self.dir / "run/result.json").unlink()
+        self.train()
+        self.expect_whole()
+
+    def test_run_keeps_only_the_newest_and_the_best_files_when_asked(self):
+        self.train_whole()
+        self.train("/keep=1")
+        kept = [path.name for path in step_paths(self.dir / "run")]
+        self.assertIn("000004.h5", kept)
+        self.assertLessEqual(len(kept), 2)
+        self.assertEqual(self.result_json(), self.result_json("whole"))
+
+    def test_run_in_use_is_refused(self):
+        self.write_steps(200)
+        with self.training(after_lines=2) as process:
+            process.send_signal(signal.SIGSTOP)
+            result = self.dln("train", "job.json")
+        self.expect_message(result, 2, "is being written by process", str(process.pid))
+
+
+if __name__ == "__main__":
+    unittest.main()
