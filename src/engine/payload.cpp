@@ -5,21 +5,15 @@
 #include <nlohmann/json.hpp>
 #include <xxhash.h>
 
+#include "engine/cbor.hpp"
+
 namespace dln {
 namespace payload {
 namespace {
 
+using cbor::bytes_of;
+using cbor::text_of;
 using nlohmann::json;
-
-// Texts are any bytes, so they go as CBOR byte strings, not as JSON text.
-json bytes_of(const std::string& text) {
-    return json::binary(std::vector<std::uint8_t>(text.begin(), text.end()));
-}
-
-std::string text_of(const json& value) {
-    const auto& bytes = value.get_binary();
-    return {bytes.begin(), bytes.end()};
-}
 
 json to_json(const EvaluateUnit& unit) {
     json layers = json::array();
@@ -70,10 +64,7 @@ GenerateRequest generate_from(const json& value) {
 }  // namespace
 
 std::string encode(const Content& content) {
-    const json value = std::visit([](const auto& unit) { return to_json(unit); }, content);
-    std::string bytes;
-    json::to_cbor(value, nlohmann::detail::output_adapter<char>(bytes));
-    return bytes;
+    return cbor::encode(std::visit([](const auto& unit) { return to_json(unit); }, content));
 }
 
 Content decode(const std::string& bytes) {

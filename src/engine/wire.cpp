@@ -2,32 +2,17 @@
 
 #include <nlohmann/json.hpp>
 
-namespace dln::wire {
-namespace {
+#include "engine/cbor.hpp"
 
+namespace dln::wire {
+
+using cbor::bytes_of;
+using cbor::text_of;
 using nlohmann::json;
 
-// Texts are any bytes, so they go as CBOR byte strings, not as JSON text.
-json bytes_of(const std::string& text) {
-    return json::binary(std::vector<std::uint8_t>(text.begin(), text.end()));
-}
-
-std::string text_of(const json& value) {
-    const auto& bytes = value.get_binary();
-    return {bytes.begin(), bytes.end()};
-}
-
-std::string encode(const json& value) {
-    std::string bytes;
-    json::to_cbor(value, nlohmann::detail::output_adapter<char>(bytes));
-    return bytes;
-}
-
-}  // namespace
-
 std::string encode_order(const Order& order) {
-    return encode(json::array({static_cast<int>(order.kind), order.task, order.unit,
-                               order.first_cell, order.cells, bytes_of(order.payload)}));
+    return cbor::encode(json::array({static_cast<int>(order.kind), order.task, order.unit,
+                                     order.first_cell, order.cells, bytes_of(order.payload)}));
 }
 
 Order decode_order(const std::string& bytes) {
@@ -44,10 +29,10 @@ std::string encode_result(std::uint64_t unit, const UnitResult& result) {
     json texts = json::array();
     for (const std::string& text : result.texts) texts.push_back(bytes_of(text));
     const Usage& usage = result.usage;
-    return encode(json::array({unit, std::move(texts),
-                               json::array({usage.calls, usage.standalone_tokens,
-                                            usage.evaluated_tokens, usage.generated_tokens}),
-                               result.failures, bytes_of(result.first_failure)}));
+    return cbor::encode(json::array({unit, std::move(texts),
+                                     json::array({usage.calls, usage.standalone_tokens,
+                                                  usage.evaluated_tokens, usage.generated_tokens}),
+                                     result.failures, bytes_of(result.first_failure)}));
 }
 
 std::pair<std::uint64_t, UnitResult> decode_result(const std::string& bytes) {

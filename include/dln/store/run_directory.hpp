@@ -1,11 +1,15 @@
 #pragma once
 // All that a training run leaves behind, and who may write it. Rank 0 only.
 //
-//   job.json        the resolved job                      job.hash      which job this run belongs
-//   to steps/          step files (checkpoint_store.hpp)     LATEST        name of the newest of
-//   them metrics.jsonl   one line an evaluation                prompts.json  best prompts so far
-//   journal/        requests and replies                  lock          the writer: host, process,
-//   job
+//   job.json        the resolved job
+//   job.hash        which job this run belongs to
+//   steps/          step files (checkpoint_store.hpp)
+//   LATEST          name of the newest of them
+//   metrics.jsonl   one line an evaluation
+//   prompts.json    best prompts so far
+//   result.json     what a complete run came to
+//   journal/        requests and replies
+//   lock            the writer: host, process, job
 //
 // An object made of a path touches nothing. A command that trains calls check_writable and
 // check_belongs_to before it pays for anything, then create; commands that only read use the path
