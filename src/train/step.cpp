@@ -84,6 +84,8 @@ class Step {
                 known.push_back({{prompt, incumbent.template_index}, "initial"});
             }
         }
+        // What all templates are worth for this prompt is known from an earlier step: its best is here.
+        if (state_.tried_in_templates == incumbent.prompt) return known;
         const std::size_t templates = context_.network.layer(kLayer).templates.size();
         for (std::size_t t = 0; t < templates; ++t) {
             known.push_back({{incumbent.prompt, t}, "template"});

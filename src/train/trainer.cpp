@@ -79,6 +79,7 @@ class Training {
         step_seconds_ = seconds_since(start);
         backend_seconds_ = context_.engine.times().backend - before.backend;
         waiting_seconds_ = context_.engine.times().waiting - before.waiting;
+        state_.tried_in_templates = state_.current[0].prompt;
         state_.current[0] = record_->candidates[record_->chosen].parameters;
         ++state_.steps_done;
         state_.usage += record_->usage;

@@ -289,7 +289,7 @@ class Inspect(CommandTest):
 
     def test_step_file_shows_state_and_candidates(self):
         result = self.succeed("inspect", "run/steps/000001.h5")
-        self.assertIn("dln-step format 1", result.out)
+        self.assertIn("dln-step format 2", result.out)
         self.assertIn("step 1", result.out)
         self.assertIn("(verified)", result.out)
         self.assertIn('current layer 1: "Say what is so."', result.out)

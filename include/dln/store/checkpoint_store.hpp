@@ -58,7 +58,7 @@ struct StepDocument {
 /// What a file says of itself before its content (attributes of the root group).
 struct StepHeader {
     std::string file_type = "dln-step";
-    std::int64_t format_version = 1;
+    std::int64_t format_version = 2;
     std::string program_version;
     std::string job_hash;
     std::int64_t step = 0;

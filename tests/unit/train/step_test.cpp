@@ -51,11 +51,13 @@ class StepTest : public ::testing::Test {
         TrainState state = bench_->initial();
         state.memory = memory_;
         state.noise_floor = noise_floor_;
+        state.tried_in_templates = tried_in_templates_;
         return run_step(bench_->context(), state);
     }
     Dataset train_ = weather(20);
     std::vector<Evaluated> memory_;
     double noise_floor_ = 0.0;
+    std::optional<std::string> tried_in_templates_;
     std::optional<Bench> bench_;
 };
 
@@ -110,6 +112,15 @@ TEST_F(StepTest, OtherTemplatesOfTheIncumbentAreCandidates) {
     EXPECT_EQ(record.candidates.at(1).parameters, (LayerParameters{"P", 1}));
     // A new prompt is tried in the template that does best with the known ones.
     EXPECT_EQ(record.candidates.at(record.chosen).parameters, (LayerParameters{"Good", 1}));
+}
+
+TEST_F(StepTest, IncumbentThatStayedIsNotTriedInAllTemplatesAgain) {
+    Job job = training_job(1);
+    job.network.layers[0].templates.push_back({.name = "b", .text = "{{prompt}}!\n{{input}}"});
+    tried_in_templates_ = "P";
+    EXPECT_THAT(prompts_of(run(job, good_and_poor())), ElementsAre("P", "Good"));
+    tried_in_templates_ = "Q";
+    EXPECT_THAT(prompts_of(run(job, good_and_poor())), ElementsAre("P", "P", "Good"));
 }
 
 TEST_F(StepTest, HeldOutRankingRanksOnTheHalfThatNoProposalSaw) {

@@ -18,6 +18,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using testing::joined;
 using testing::knows;
 using testing::says;
@@ -162,6 +163,19 @@ TEST_F(TrainTest, MemoryHoldsTheBestOnDevAndIsACandidate) {
     ASSERT_THAT(run.outcome.state.memory, SizeIs(1));
     EXPECT_EQ(run.outcome.state.memory[0].parameters[0].prompt, "P");
     EXPECT_THAT(run.observer.origins.at(1), Contains("memory"));
+}
+
+TEST_F(TrainTest, NewIncumbentIsTriedInAllTemplatesOnce) {
+    job_.train.steps = 3;
+    job_.network.layers[0].templates.push_back({.name = "b", .text = "{{prompt}}!\n{{input}}"});
+    replies_ =
+        joined({{says("PROPOSE", "Good")}, knows("Good", -0.1, -3.0), knows("P", -1.0, -1.0)});
+    const auto store = make_memory_store();
+    const Trained run = train_into(*store);
+    // "Good" wins the first step, enters in the second as the incumbent and stays.
+    EXPECT_THAT(run.observer.origins.at(0), Contains("template"));
+    EXPECT_THAT(run.observer.origins.at(1), Contains("template"));
+    EXPECT_THAT(run.observer.origins.at(2), Not(Contains("template")));
 }
 
 TEST_F(TrainTest, GainOnDevIsTakenAndTestedPairwise) {
