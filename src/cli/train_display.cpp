@@ -1,6 +1,8 @@
 #include "cli/train_display.hpp"
 
+#include <algorithm>
 #include <cstdio>
+#include <filesystem>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -22,6 +24,13 @@ std::string duration(double seconds) {
     if (seconds < 90.0) return fmt::format("{:.0f} s", seconds);
     if (seconds < 5400.0) return fmt::format("{:.0f} min", seconds / 60.0);
     return fmt::format("{:.1f} h", seconds / 3600.0);
+}
+
+// As a user would type it from here.
+std::string shown_path(const std::string& path) {
+    std::error_code failed;
+    const auto here = std::filesystem::proximate(path, failed);
+    return failed || here.native().starts_with("..") ? path : here.native();
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -77,7 +86,6 @@ void TrainDisplay::evaluated_dev(const TrainState& state, const DevResult& dev, 
     say("step {:>{}}  dev accuracy {:.4f}, log-likelihood {:.4f}{}", state.steps_done,
         std::to_string(job_.train.steps).size(), dev.accuracy(), dev.log_likelihood(),
         is_best ? "  (best so far)" : "");
-    show_bar(state);
 }
 
 void TrainDisplay::stepped(const StepRecord& record, const TrainState& state, double seconds) {
@@ -93,7 +101,6 @@ void TrainDisplay::stepped(const StepRecord& record, const TrainState& state, do
             printable(kept.parameters.prompt, 160),
             printable(job_.network.layers[0].templates[kept.parameters.template_index].name, 60));
     }
-    show_bar(state);
 }
 
 void TrainDisplay::warned(const std::string& message) {
@@ -128,24 +135,35 @@ void TrainDisplay::finished(const TrainOutcome& outcome) {
         "{}",
         thousands(usage.calls), thousands(usage.standalone_tokens),
         thousands(usage.evaluated_tokens), worth, duration(seconds_since(start_)));
-    say("run: {}", job_.run_dir);
+    say("run: {}", shown_path(job_.run_dir));
+}
+
+void TrainDisplay::progressed(const TrainState& state, const EngineProgress& progress) {
+    constexpr auto kInterval = std::chrono::milliseconds(200);
+    const auto now = std::chrono::steady_clock::now();
+    if (!on_terminal_ || now - bar_shown_ < kInterval) return;
+    bar_shown_ = now;
+    show_bar(state, progress);
 }
 
 void TrainDisplay::clear_bar() {
     if (on_terminal_) fmt::print(stderr, "\r\x1b[2K");
 }
 
-void TrainDisplay::show_bar(const TrainState& state) {
-    if (!on_terminal_ || job_.train.steps == 0) return;
-    constexpr int kWidth = 24;
-    const auto done = static_cast<double>(state.steps_done);
-    const auto all = static_cast<double>(job_.train.steps);
-    const int filled = static_cast<int>(done / all * kWidth);
-    const double rate = (done - static_cast<double>(first_step_)) / seconds_since(start_);
-    fmt::print(
-        stderr, "[{:=<{}}{:<{}}] {}/{} steps, {} tokens{}", "", filled, "", kWidth - filled,
-        state.steps_done, job_.train.steps, thousands(state.usage.evaluated_tokens),
-        rate > 0.0 ? fmt::format(", {} left", duration((all - done) / rate)) : std::string());
+// What is left of the run is not known before its steps are over; of the step, only what has been asked for.
+void TrainDisplay::show_bar(const TrainState& state, const EngineProgress& progress) {
+    constexpr std::size_t kWidth = 24;
+    const std::size_t known = std::max<std::size_t>(progress.units_known, 1);
+    const std::size_t filled = progress.units_done * kWidth / known;
+    const auto done = static_cast<double>(state.steps_done - first_step_);
+    const auto left = static_cast<double>(job_.train.steps - state.steps_done);
+    const double seconds = seconds_since(start_);
+    fmt::print(stderr, "\r\x1b[2K[{:=<{}}{:<{}}] step {} of {}, {}/{} units, {} tokens{}", "",
+               filled, "", kWidth - filled, std::min(state.steps_done + 1, job_.train.steps),
+               job_.train.steps, progress.units_done, progress.units_known,
+               thousands(state.usage.evaluated_tokens + progress.usage.evaluated_tokens),
+               done > 0 && left > 0 ? fmt::format(", {} left", duration(seconds / done * left))
+                                    : std::string());
     std::fflush(stderr);
 }
 

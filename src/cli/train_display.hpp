@@ -19,19 +19,21 @@ class TrainDisplay : public TrainObserver {
     void resumed(const TrainState& state, const std::vector<std::string>& skipped) override;
     void evaluated_dev(const TrainState& state, const DevResult& dev, bool is_best) override;
     void stepped(const StepRecord& record, const TrainState& state, double seconds) override;
+    void progressed(const TrainState& state, const EngineProgress& progress) override;
     void warned(const std::string& message) override;
     /// The summary of a complete run.
     void finished(const TrainOutcome& outcome);
 
   private:
     void clear_bar();
-    void show_bar(const TrainState& state);
+    void show_bar(const TrainState& state, const EngineProgress& progress);
 
     const Job& job_;
     int ranks_;
     bool on_terminal_;
     std::chrono::steady_clock::time_point start_;
     std::int64_t first_step_ = 0;
+    std::chrono::steady_clock::time_point bar_shown_;
 };
 
 /// The summary line of an evaluation: accuracy with its 95 % Wilson interval, log-likelihood.

@@ -71,7 +71,7 @@ void Engine::run(TaskGraph& graph) {
     DLN_ASSERT(comm_.rank() == 0, "rank {} runs a graph", comm_.rank());
     Root root(comm_, graph, runner_.wanted_units() + 1, next_unit_, graphs_++);
     while (!root.done()) {
-        if (on_turn_) on_turn_();
+        if (on_turn_) on_turn_(root.progress());
         bool progress = root.expand_ready();
         progress |= root.receive();
         progress |= root.send_units();

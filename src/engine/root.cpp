@@ -33,6 +33,7 @@ bool Root::expand_ready() {
         }
         PendingTask& task = tasks_[expanded.id];
         task.missing = expanded.units.size();
+        progress_.units_known += expanded.units.size();
         task.results.resize(expanded.units.size());
         for (std::size_t i = 0; i < expanded.units.size(); ++i) {
             scheduler_.add(next_unit_, expanded.units[i].affinity);
@@ -87,6 +88,8 @@ void Root::unit_finished(int rank, std::uint64_t id, UnitResult result) {
     const auto found = units_.find(id);
     DLN_ASSERT(found != units_.end(), "rank {} finished unit {}, which nobody has", rank, id);
     scheduler_.finished(rank);
+    ++progress_.units_done;
+    progress_.usage += result.usage;
     PendingTask& task = tasks_.at(found->second.task);
     task.results[found->second.place] = std::move(result);
     const TaskId task_id = found->second.task;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dln/comm/communicator.hpp"
+#include "dln/engine/engine.hpp"
 #include "dln/engine/scheduler.hpp"
 #include "dln/engine/task_graph.hpp"
 
@@ -34,6 +35,7 @@ class Root {
 
     [[nodiscard]] bool done() const noexcept { return graph_.complete(); }
     [[nodiscard]] std::uint64_t next_unit() const noexcept { return next_unit_; }
+    [[nodiscard]] const EngineProgress& progress() const noexcept { return progress_; }
     // Each returns true when it did something.
     bool expand_ready();
     bool receive();
@@ -65,6 +67,7 @@ class Root {
     Scheduler scheduler_;
     std::uint64_t next_unit_;
     std::uint64_t graph_number_;
+    EngineProgress progress_;
     std::map<std::uint64_t, PendingUnit> units_;
     std::map<TaskId, PendingTask> tasks_;
 };

@@ -39,7 +39,10 @@ class Training {
 
     TrainOutcome run() {
         // A step can take longer than other hosts wait before they take a silent lock for a dead one.
-        context_.engine.on_turn([this] { run_.keep_alive(); });
+        context_.engine.on_turn([this](const EngineProgress& progress) {
+            run_.keep_alive();
+            observer_.progressed(state_, progress);
+        });
         begin();
         while (state_.steps_done < context_.job.train.steps) {
             step();

@@ -98,6 +98,7 @@ class Quiet : public TrainObserver {
     void resumed(const TrainState&, const std::vector<std::string>&) override {}
     void evaluated_dev(const TrainState&, const DevResult&, bool) override {}
     void stepped(const StepRecord&, const TrainState&, double) override {}
+    void progressed(const TrainState&, const EngineProgress&) override {}
     void warned(const std::string& message) override {
         fmt::print(stderr, "bench_step: {}\n", message);
     }

@@ -14,6 +14,7 @@
 #include "dln/engine/scheduler.hpp"
 #include "dln/engine/task_graph.hpp"
 #include "dln/engine/unit.hpp"
+#include "dln/llm/backend.hpp"
 
 namespace dln {
 
@@ -21,6 +22,13 @@ namespace dln {
 struct EngineTimes {
     double backend = 0.0;  ///< inside the backend
     double waiting = 0.0;  ///< with nothing to do
+};
+
+/// How far a graph has come. More units become known as its tasks are expanded.
+struct EngineProgress {
+    std::size_t units_known = 0;
+    std::size_t units_done = 0;
+    Usage usage;  ///< of the units that are done
 };
 
 class Engine {
@@ -37,7 +45,7 @@ class Engine {
     /// Ranks other than 0: computes units until rank 0 calls stop_serving().
     void serve();
     /// Rank 0 only: called on every turn of run()'s loop, so it must be cheap.
-    void on_turn(std::function<void()> call) { on_turn_ = std::move(call); }
+    void on_turn(std::function<void(const EngineProgress&)> call) { on_turn_ = std::move(call); }
     /// Rank 0 only: lets the other ranks return from serve().
     void stop_serving();
     [[nodiscard]] const EngineTimes& times() const noexcept { return times_; }
@@ -60,7 +68,7 @@ class Engine {
     std::map<TaskId, std::vector<std::int64_t>> tables_;
     std::vector<std::unique_ptr<PendingSum>> sums_;  // of ranks other than 0
     EngineTimes times_;
-    std::function<void()> on_turn_;
+    std::function<void(const EngineProgress&)> on_turn_;
     std::uint64_t next_unit_ = 0;
     std::uint64_t graphs_ = 0;
     int idle_rounds_ = 0;

@@ -23,6 +23,8 @@ class TrainObserver {
     virtual void resumed(const TrainState& state, const std::vector<std::string>& skipped) = 0;
     virtual void evaluated_dev(const TrainState& state, const DevResult& dev, bool is_best) = 0;
     virtual void stepped(const StepRecord& record, const TrainState& state, double seconds) = 0;
+    /// Often, while a step or an evaluation is being computed; must be cheap.
+    virtual void progressed(const TrainState& state, const EngineProgress& progress) = 0;
     virtual void warned(const std::string& message) = 0;
 };
 

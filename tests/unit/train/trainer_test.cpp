@@ -13,14 +13,17 @@
 namespace dln {
 namespace {
 
+using ::testing::AllOf;
 using testing::Bench;
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::Gt;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Not;
 using testing::joined;
 using testing::knows;
+using ::testing::Lt;
+using ::testing::Not;
 using testing::says;
 using ::testing::SizeIs;
 using ::testing::ThrowsMessage;
@@ -40,6 +43,10 @@ class QuietObserver : public TrainObserver {
         origins.push_back({});
         for (const auto& candidate : record.candidates) origins.back().push_back(candidate.origin);
     }
+    void progressed(const TrainState& /*state*/, const EngineProgress& progress) override {
+        units_done.push_back(progress.units_done);
+        most_units = std::max(most_units, progress.units_known);
+    }
     void warned(const std::string& message) override { warnings.push_back(message); }
 
     std::int64_t resumed_at = -1;
@@ -47,6 +54,8 @@ class QuietObserver : public TrainObserver {
     std::vector<bool> best;
     std::vector<std::vector<std::string>> origins;
     std::vector<std::string> warnings;
+    std::vector<std::size_t> units_done;
+    std::size_t most_units = 0;
 };
 
 struct Trained {
@@ -176,6 +185,14 @@ TEST_F(TrainTest, NewIncumbentIsTriedInAllTemplatesOnce) {
     EXPECT_THAT(run.observer.origins.at(0), Contains("template"));
     EXPECT_THAT(run.observer.origins.at(1), Contains("template"));
     EXPECT_THAT(run.observer.origins.at(2), Not(Contains("template")));
+}
+
+TEST_F(TrainTest, ProgressIsToldWhileAStepIsComputed) {
+    job_.train.steps = 1;
+    const auto store = make_memory_store();
+    const Trained run = train_into(*store);
+    EXPECT_GT(run.observer.most_units, 0U);
+    EXPECT_THAT(run.observer.units_done, Contains(AllOf(Gt(0U), Lt(run.observer.most_units))));
 }
 
 TEST_F(TrainTest, GainOnDevIsTakenAndTestedPairwise) {
