@@ -19,11 +19,23 @@ struct Workload {
     double target = 0.0;  // least ratio
 };
 
-const std::vector<std::string>& prompts() {
-    static const std::vector<std::string> list{
-        "Is the following positive or negative?",
-        "Read the text below and say whether its sentiment is positive or negative.",
-        "Classify the input. Answer with one word, positive or negative."};
+// As training meets them: a question to start from, a prompt as the quick start's model writes them (32
+// tokens at most), and a paragraph as larger models do.
+struct Prompt {
+    std::string name;
+    std::string text;
+};
+const std::vector<Prompt>& prompts() {
+    static const std::vector<Prompt> list{
+        {"short prompt", "Is the following positive or negative?"},
+        {"medium prompt",
+         "Explain to the person what positive means and what negative means, and then say which of "
+         "the two the text that follows is, in one word."},
+        {"long prompt",
+         "Read the text below as if a friend had sent it to you. Consider what happened, whether "
+         "the people in it are better or worse off than before, and how the one who wrote it seems "
+         "to feel. Then decide whether its sentiment is positive or negative. Answer with exactly "
+         "one of these two words and nothing else."}};
     return list;
 }
 
@@ -51,10 +63,11 @@ double largest_difference(const ScoreReply& a,
 
 // One prompt: all inputs in blocks, and every `stride`-th alone.
 struct Rates {
-    double blocks = 0.0;  // scored texts a second
+    double blocks = 0.0;  // seconds a scored text
     double alone = 0.0;
+    double blocks_tokens = 0.0;  // computed for a text
+    double alone_tokens = 0.0;
     double difference = 0.0;
-    double tokens = 0.0;  // computed for a text, alone by in blocks
 };
 
 Rates measure(Backend& backend,
@@ -76,7 +89,9 @@ Rates measure(Backend& backend,
         auto& reply = std::get<ScoreReply>(completion.reply);
         std::ranges::move(reply.scores, std::back_inserter(together.scores));
     }
-    rates.blocks = 2.0 * static_cast<double>(work.inputs.size()) / (cpu_seconds() - start);
+    const double texts = 2.0 * static_cast<double>(work.inputs.size());
+    rates.blocks = (cpu_seconds() - start) / texts;
+    rates.blocks_tokens = static_cast<double>(tokens) / texts;
     ScoreRequest sample;
     std::vector<std::size_t> at;
     for (std::size_t i = 0; i < work.inputs.size(); i += stride) {
@@ -85,35 +100,37 @@ Rates measure(Backend& backend,
     }
     start = cpu_seconds();
     const Completion alone = score_each_alone(backend, sample);
-    rates.alone = 2.0 * static_cast<double>(at.size()) / (cpu_seconds() - start);
-    rates.tokens = static_cast<double>(alone.usage.evaluated_tokens) /
-                   static_cast<double>(at.size()) /
-                   (static_cast<double>(tokens) / static_cast<double>(work.inputs.size()));
+    const double sampled = 2.0 * static_cast<double>(at.size());
+    rates.alone = (cpu_seconds() - start) / sampled;
+    rates.alone_tokens = static_cast<double>(alone.usage.evaluated_tokens) / sampled;
     rates.difference = largest_difference(together, at, std::get<ScoreReply>(alone.reply));
     return rates;
 }
 
 void run(Backend& backend, const Workload& work, std::size_t block, std::size_t stride) {
-    std::vector<double> ratios;
-    std::vector<double> blocks;
-    std::vector<double> alone;
-    std::vector<double> tokens;
-    double difference = 0.0;
-    for (const std::string& prompt : prompts()) {
-        const Rates rates = measure(backend, prompt, work, block, stride);
-        ratios.push_back(rates.blocks / rates.alone);
-        blocks.push_back(rates.blocks);
-        alone.push_back(rates.alone);
-        tokens.push_back(rates.tokens);
-        difference = std::max(difference, rates.difference);
+    Rates sum;
+    std::vector<std::pair<std::string, double>> ratios;
+    for (const Prompt& prompt : prompts()) {
+        const Rates rates = measure(backend, prompt.text, work, block, stride);
+        ratios.emplace_back(prompt.name, rates.alone / rates.blocks);
+        sum.blocks += rates.blocks;
+        sum.alone += rates.alone;
+        sum.blocks_tokens += rates.blocks_tokens;
+        sum.alone_tokens += rates.alone_tokens;
+        sum.difference = std::max(sum.difference, rates.difference);
     }
-    print_figure(fmt::format("{}: in blocks of {} / each alone", work.name, block), median(ratios),
-                 "", {.at_least = work.target, .at_most = {}});
-    print_figure(fmt::format("{}: tokens computed, alone / in blocks", work.name), median(tokens),
-                 "");
-    print_figure(fmt::format("{}: in blocks", work.name), median(blocks), " texts/s");
-    print_figure(fmt::format("{}: each alone", work.name), median(alone), " texts/s");
-    print_figure(fmt::format("{}: largest difference of a token", work.name), difference, " nat");
+    const auto count = static_cast<double>(prompts().size());
+    print_figure(fmt::format("{}: in blocks of {} / each alone", work.name, block),
+                 sum.alone / sum.blocks, "", {.at_least = work.target, .at_most = {}});
+    for (const auto& [name, ratio] : ratios) {
+        print_figure(fmt::format("{}, {}", work.name, name), ratio, "");
+    }
+    print_figure(fmt::format("{}: tokens computed, alone / in blocks", work.name),
+                 sum.alone_tokens / sum.blocks_tokens, "");
+    print_figure(fmt::format("{}: in blocks", work.name), count / sum.blocks, " texts/s");
+    print_figure(fmt::format("{}: each alone", work.name), count / sum.alone, " texts/s");
+    print_figure(fmt::format("{}: largest difference of a token", work.name), sum.difference,
+                 " nat");
 }
 
 int main_of(const std::vector<std::string>& options) {

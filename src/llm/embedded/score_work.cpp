@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -18,9 +18,11 @@ namespace {
 // A prefix shorter than this is not worth a decode of its own.
 constexpr std::size_t kShortestPrefix = 8;
 
-// Nodes computed before the cells behind the prefix are used anew: a token attends to all cells in use,
-// its own or not, so many cells cost time, and few tokens a decode do too.
-constexpr std::size_t kChunkNodes = 256;
+// Cells in use, prefix included, before those behind the prefix are used anew. A token attends to all of
+// them, its own or not, and llama.cpp counts them in steps of 256, so many cost time; few tokens a decode
+// do too, since every decode reads all weights. tools/bench scoring shows what it gives.
+constexpr std::size_t kChunkCells = 256;
+constexpr std::size_t kLeastChunkNodes = 128;  // behind a long prefix
 
 struct Target {
     std::size_t item = 0;
@@ -44,6 +46,7 @@ class ScoreWork : public Work {
         reply_.scores.resize(request_.items.size());
         for (std::size_t i = 0; i < request_.items.size(); ++i) encode_item(i);
         find_prefix();
+        plan_chunks();
     }
 
     bool advance() override {
@@ -113,24 +116,51 @@ class ScoreWork : public Work {
         if (prefix.size() >= kShortestPrefix) prefix_ = std::move(prefix);
     }
 
-    // Takes as many of the remaining targets as fit into the cache.
+    // The targets of an item stay together, for they share its context, and chunks are about equally large.
+    void plan_chunks() {
+        std::size_t total = 0;
+        for (std::size_t first = 0; first < targets_.size();) {
+            TokenTree alone;
+            std::size_t end = first;
+            for (; end < targets_.size() && targets_[end].item == targets_[first].item; ++end) {
+                alone.add_path(to_compute(targets_[end]));
+            }
+            item_nodes_.emplace(first, alone.nodes().size());
+            total += alone.nodes().size();
+            first = end;
+        }
+        most_nodes_ =
+            std::max(kChunkCells - std::min(kChunkCells, prefix_.size()), kLeastChunkNodes);
+        const std::size_t chunks =
+            std::max<std::size_t>((total + most_nodes_ - 1) / most_nodes_, 1);
+        enough_nodes_ = (total + chunks - 1) / chunks;
+    }
+
+    // Is the chunk to end before `target`? Only where an item ends.
+    [[nodiscard]] bool chunk_ends_before(std::size_t target) const {
+        const auto item = item_nodes_.find(target);
+        if (item == item_nodes_.end()) return false;
+        const std::size_t nodes = tree_.nodes().size();
+        return nodes >= enough_nodes_ || nodes + item->second > most_nodes_;
+    }
+
+    // Takes as many of the remaining targets as a chunk may have and the cache has room for.
     void start_chunk() {
         const DecoderOptions& limits = access_.decoder.options();
-        const auto room =
-            std::min(static_cast<std::size_t>(limits.cells) - prefix_.size(), kChunkNodes);
+        const std::size_t room = static_cast<std::size_t>(limits.cells) - prefix_.size();
         tree_ = TokenTree();
         queries_.clear();
         next_node_ = 0;
         next_query_ = 0;
         shared_ = false;
-        std::size_t first = next_target_;
+        const std::size_t first = next_target_;
         for (; next_target_ < targets_.size(); ++next_target_) {
-            const Target& target = targets_[next_target_];
-            const bool is_first = next_target_ == first;
+            if (next_target_ > first && chunk_ends_before(next_target_)) break;
             // A path adds at most its own length in nodes and one sequence.
-            const std::size_t most = target.tokens.size() - prefix_.size();
-            if (!is_first && (tree_.nodes().size() + most > room ||
-                              next_target_ - first >= static_cast<std::size_t>(limits.sequences))) {
+            const std::size_t added = to_compute(targets_[next_target_]).size();
+            if (next_target_ > first &&
+                (tree_.nodes().size() + added > room ||
+                 next_target_ - first >= static_cast<std::size_t>(limits.sequences))) {
                 break;
             }
             add_target(next_target_);
@@ -141,13 +171,15 @@ class ScoreWork : public Work {
         access_.decoder.begin(prefix_);
     }
 
+    // Behind the prefix, and without the last token, which is predicted but never computed.
+    [[nodiscard]] std::span<const Token> to_compute(const Target& target) const {
+        return std::span(target.tokens)
+            .subspan(prefix_.size(), target.tokens.size() - prefix_.size() - 1);
+    }
+
     void add_target(std::size_t index) {
         const Target& target = targets_[index];
-        // The last token is predicted but never computed.
-        const auto to_compute =
-            std::span(target.tokens)
-                .subspan(prefix_.size(), target.tokens.size() - prefix_.size() - 1);
-        const std::vector<int> path = tree_.add_path(to_compute);
+        const std::vector<int> path = tree_.add_path(to_compute(target));
         for (std::size_t at = target.context_size; at < target.tokens.size(); ++at) {
             const int node = path[at - prefix_.size() - 1];
             tree_.nodes()[static_cast<std::size_t>(node)].wants_logits = true;
@@ -207,6 +239,10 @@ class ScoreWork : public Work {
     ScoreReply reply_;
     std::vector<Target> targets_;
     std::vector<Token> prefix_;
+    // Nodes of each item, by its first target, as if it were alone.
+    std::map<std::size_t, std::size_t> item_nodes_;
+    std::size_t most_nodes_ = 0;    // of a chunk, unless one item has more
+    std::size_t enough_nodes_ = 0;  // of a chunk
     std::size_t next_target_ = 0;
     TokenTree tree_;
     std::vector<Query> queries_;  // sorted by node

@@ -110,6 +110,36 @@ TEST(EmbeddedScores, SharedBytesAreAHintOnly) {
     for (std::size_t i = 0; i < given.size(); ++i) EXPECT_NEAR(given[i], wanted[i], 1e-3) << i;
 }
 
+/// Items that share nothing with each other but the prompt; together more than one decode holds.
+ScoreRequest large_unit() {
+    const std::string prompt = "Decide whether the film review is positive or negative.\nReview: ";
+    ScoreRequest request;
+    for (int i = 0; i < 8; ++i) {
+        std::string review = std::to_string(i * 7919) + " people";
+        for (int k = 0; k < 8 + i; ++k) review += " saw it and";
+        request.items.push_back({{.text = prompt + review, .shared_bytes = prompt.size()},
+                                 {"\npositive", "\nnegative"}});
+    }
+    return request;
+}
+
+TEST(EmbeddedScores, NoContextIsComputedTwiceInALargeBlock) {
+    const ScoreRequest unit = large_unit();
+    (void)score(backend(), {{unit.items[0]}});  // from here on the prompt is in the cache
+    std::vector<double> wanted;
+    for (const ScoreItem& item : unit.items) {
+        const Completion single = run_request(backend(), ScoreRequest{{item}});
+        const std::vector<double> scores = flat(std::get<ScoreReply>(single.reply));
+        wanted.insert(wanted.end(), scores.begin(), scores.end());
+    }
+    const Completion together = run_request(backend(), unit);
+    EXPECT_GT(together.usage.evaluated_tokens, 256);
+    EXPECT_LT(together.usage.evaluated_tokens, together.usage.standalone_tokens);
+    const std::vector<double> scores = flat(std::get<ScoreReply>(together.reply));
+    ASSERT_EQ(scores.size(), wanted.size());
+    for (std::size_t i = 0; i < wanted.size(); ++i) EXPECT_NEAR(scores[i], wanted[i], 1e-3) << i;
+}
+
 TEST(EmbeddedScores, MakeSense) {
     const Context context{.text = "The capital of France is"};
     EXPECT_GT(sum(score_one(context, " Paris")), sum(score_one(context, " Rome")));
