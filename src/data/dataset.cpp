@@ -1,10 +1,8 @@
 #include "dln/data/dataset.hpp"
 
-#include <memory>
-
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
+#include "dln/digest/sha256.hpp"
 #include "dln/error.hpp"
 
 namespace dln {
@@ -40,26 +38,6 @@ std::string header_and_offsets(const std::vector<std::uint64_t>& offsets, std::s
     return result;
 }
 
-struct FreeDigest {
-    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-};
-
-std::string sha256_hex(std::string_view first, std::string_view second) {
-    const std::unique_ptr<EVP_MD_CTX, FreeDigest> context(EVP_MD_CTX_new());
-    unsigned char hash[EVP_MAX_MD_SIZE];
-    unsigned int length = 0;
-    const bool ok = context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1 &&
-                    EVP_DigestUpdate(context.get(), first.data(), first.size()) == 1 &&
-                    EVP_DigestUpdate(context.get(), second.data(), second.size()) == 1 &&
-                    EVP_DigestFinal_ex(context.get(), hash, &length) == 1;
-    DLN_ASSERT(ok, "OpenSSL cannot compute SHA-256");
-    std::string hex;
-    for (unsigned int i = 0; i < length; ++i) {
-        hex += fmt::format("{:02x}", hash[i]);
-    }
-    return hex;
-}
-
 }  // namespace
 
 void Dataset::add(std::string_view input, std::string_view target) {
@@ -80,7 +58,10 @@ Example Dataset::operator[](std::size_t index) const {
 }
 
 std::string Dataset::digest() const {
-    return sha256_hex(header_and_offsets(offsets_, bytes_.size()), bytes_);
+    Sha256 hash;
+    hash.add(header_and_offsets(offsets_, bytes_.size()));
+    hash.add(bytes_);
+    return hash.finish();
 }
 
 std::string Dataset::serialize() const {

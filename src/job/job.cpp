@@ -1,10 +1,8 @@
 #include "dln/job/job.hpp"
 
-#include <array>
-
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
+#include "dln/digest/sha256.hpp"
 #include "dln/error.hpp"
 #include "dln/text/utf8.hpp"
 
@@ -33,19 +31,6 @@ Job parse(std::string_view text,
     codec.read(reader, json, result);
     reader.throw_faults();
     return result;
-}
-
-std::string sha256(std::string_view bytes) {
-    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-    unsigned int size = 0;
-    const auto ok =
-        EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr);
-    DLN_ASSERT(ok == 1, "SHA-256 failed");
-    std::string hex;
-    for (unsigned int i = 0; i < size; ++i) {
-        hex += fmt::format("{:02x}", digest[i]);
-    }
-    return hex;
 }
 
 }  // namespace

@@ -2,16 +2,12 @@
 
 #include <bit>
 #include <cstring>
-#include <memory>
 #include <string_view>
 #include <type_traits>
 
-#include <openssl/evp.h>
-
+#include "dln/digest/sha256.hpp"
 #include "dln/error.hpp"
 #include "dln/store/checkpoint_store.hpp"
-
-#include "store/sha256.hpp"
 
 namespace dln {
 namespace {

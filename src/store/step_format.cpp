@@ -5,8 +5,9 @@
 #include <functional>
 #include <numeric>
 
+#include "dln/digest/sha256.hpp"
+
 #include "store/hdf5.hpp"
-#include "store/sha256.hpp"
 
 namespace dln {
 namespace {

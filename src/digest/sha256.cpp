@@ -1,10 +1,15 @@
-#include "store/sha256.hpp"
+#include "dln/digest/sha256.hpp"
 
 #include <array>
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
 
 #include "dln/error.hpp"
 
 namespace dln {
+
+void Sha256::Free::operator()(evp_md_ctx_st* context) const { EVP_MD_CTX_free(context); }
 
 Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
     DLN_ASSERT(context_ && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1,

@@ -1,11 +1,12 @@
 #pragma once
-// SHA-256 over bytes that come piece by piece. Private to src/store.
+// SHA-256 over bytes that come piece by piece: identity of jobs and data, seals of step files. The only
+// place of OpenSSL. Any rank.
 
 #include <memory>
 #include <string>
 #include <string_view>
 
-#include <openssl/evp.h>
+struct evp_md_ctx_st;
 
 namespace dln {
 
@@ -18,9 +19,9 @@ class Sha256 {
 
   private:
     struct Free {
-        void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+        void operator()(evp_md_ctx_st* context) const;
     };
-    std::unique_ptr<EVP_MD_CTX, Free> context_;
+    std::unique_ptr<evp_md_ctx_st, Free> context_;
 };
 
 [[nodiscard]] std::string sha256(std::string_view bytes);
