@@ -99,7 +99,7 @@ Codec<ProposalTemplateSpec> proposal_template() {
         .field("text", &ProposalTemplateSpec::text, text(), "The template.",
                {.default_text = "the built-in template's"})
         .field("messages", &ProposalTemplateSpec::messages, list(text(), Brackets::optional),
-               "Alternatives for `{{message}}`, cycled.",
+               "Alternatives for `{{message}}`, cycled over the steps: one step uses one of them.",
                {.default_text = "the built-in template's"})
         .field("chat", &ProposalTemplateSpec::chat, boolean(),
                "Send it as one user message of the model's own chat template.");

@@ -88,7 +88,7 @@ struct ScoringSpec {
 struct ProposalTemplateSpec {
     std::string name;  ///< a built-in name when `text` is empty
     std::string text;
-    std::vector<std::string> messages;  ///< alternatives for {{message}}, cycled
+    std::vector<std::string> messages;  ///< alternatives for {{message}}, cycled over the steps
     bool chat = true;
 };
 
