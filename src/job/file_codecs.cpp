@@ -6,9 +6,10 @@ namespace dln::job {
 namespace {
 
 /// A codec that reads as text() does and then maps what it read by `change`, which may note faults.
-Codec<std::string> changed_text(const std::string& type,
-                                const std::string& range,
-                                std::function<std::string(Reader&, const std::string&)> change) {
+Codec<std::string> changed_text(
+    const std::string& type,
+    const std::string& range,
+    const std::function<std::string(Reader&, const std::string&)>& change) {
     const auto inner = text();
     const auto shape = std::make_shared<Shape>(*inner.shape);
     shape->type = type;

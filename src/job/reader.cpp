@@ -149,7 +149,7 @@ std::string Reader::resolve_existing(const std::string& path) {
         fail("the path is empty. Expected the path of a file.");
         return path;
     }
-    const auto resolved = resolve(path);
+    auto resolved = resolve(path);
     if (access_ == FileAccess::check && resolved.find('\0') == std::string::npos) {
         const auto reason = why_unreadable(resolved);
         if (!reason.empty()) {

@@ -27,13 +27,13 @@ class Training {
     Training(const TrainContext& context,
              RunDirectory& run,
              CheckpointStore& store,
-             const StepHeader& header,
+             StepHeader header,
              double noise_floor,
              TrainObserver& observer)
         : context_(context),
           run_(run),
           store_(store),
-          header_(header),
+          header_(std::move(header)),
           noise_floor_(noise_floor),
           observer_(observer) {}
 

@@ -48,7 +48,7 @@ EmbeddedBackend::EmbeddedBackend(const EmbeddedOptions& options, const ModelFile
 }
 
 void EmbeddedBackend::submit(std::uint64_t id, Request request) {
-    waiting_.emplace_back(id, std::move(request));
+    waiting_.push_back({id, std::move(request)});
 }
 
 std::vector<Completion> EmbeddedBackend::poll(std::chrono::milliseconds /*timeout*/) {
