@@ -180,9 +180,9 @@ std::shared_ptr<Shape> list_shape(const ShapePtr& element,
     shape->type = "list of " + element->type;
     shape->element = element;
     shape->min_entries = min_entries;
-    shape->expected = min_entries > 0 ? fmt::format("a list with at least {} {}", min_entries,
-                                                    min_entries == 1 ? "entry" : "entries")
-                                      : std::string("a list");
+    const auto least = min_entries > 0 ? fmt::format("at least {} ", min_entries) : std::string();
+    shape->expected = fmt::format("a list of {}entr{}, each {}", least,
+                                  min_entries == 1 ? "y" : "ies", element->expected);
     shape->range = min_entries > 0 ? fmt::format("at least {}", min_entries) : "";
     if (brackets == Brackets::optional) {
         const auto accepts = [](const Json& json) { return json.is_string() || json.is_object(); };
@@ -194,7 +194,8 @@ std::shared_ptr<Shape> list_shape(const ShapePtr& element,
                                          entries.push_back(json);
                                          return entries;
                                      }});
-        shape->expected += ", or a single entry";
+        shape->expected = fmt::format("{}; or a list of {}these", element->expected,
+                                      least + (least.empty() ? "" : "of "));
     }
     return shape;
 }

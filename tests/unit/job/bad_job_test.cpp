@@ -84,6 +84,17 @@ INSTANTIATE_TEST_SUITE_P(
                  "text or "
                  "{\"file\": path}."},
         BadField{"/keep", "some", "tiny.json: /keep: wrong type", "or \"all\""},
+        BadField{"/network/layers/0/prompt", "3",
+                 "tiny.json: /network/layers/0/prompt: wrong type: found the number 3. Expected a "
+                 "text or {\"file\": path}; or a list of at least 1 of these."},
+        BadField{"/network/layers/0/stop", "3", "tiny.json: /network/layers/0/stop: wrong type",
+                 "Expected a text that is not empty; or a list of these."},
+        BadField{"/train/proposals/templates", "3",
+                 "tiny.json: /train/proposals/templates: wrong type",
+                 "Expected an object, or a text, which is the `name` of a built-in template; or a "
+                 "list of at least 1 of these."},
+        BadField{"/classes", "3", "tiny.json: /classes: wrong type: found the number 3",
+                 "Expected a list of entries, each an object, or a text, which is its `name`"},
         BadField{"/data/train/labels", R"({"a": 1})",
                  "tiny.json: /data/train/labels/a: wrong type"}));
 
