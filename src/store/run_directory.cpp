@@ -54,6 +54,27 @@ fs::path nearest_existing(const std::string& path) {
     return place;
 }
 
+/// Throws UsageError unless a file can be made in `path`, or in the nearest directory above it that
+/// exists. `run` is the run directory, for the message.
+void check_writable_place(const std::string& run, const std::string& path) {
+    const fs::path place = nearest_existing(path);
+    std::error_code failure;
+    if (!fs::is_directory(place, failure)) {
+        throw UsageError(
+            fmt::format("run_dir {}: {} is no directory. Move it away, or choose another run_dir",
+                        run, place.string()));
+    }
+    const std::string probe =
+        fmt::format("{}/.dln-writable.tmp-{}-{}", place.string(), host_name(), ::getpid());
+    const int fd = ::open(probe.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        throw UsageError(fmt::format("run_dir {}: cannot write in {}: {}. Choose another run_dir",
+                                     run, place.string(), std::strerror(errno)));
+    }
+    ::close(fd);
+    ::unlink(probe.c_str());
+}
+
 }  // namespace
 
 RunDirectory::RunDirectory(std::string path) : path_(std::move(path)) {
@@ -74,21 +95,9 @@ bool RunDirectory::holds_run() const {
 }
 
 void RunDirectory::check_writable() const {
-    const fs::path place = nearest_existing(path_);
-    std::error_code failure;
-    if (!fs::is_directory(place, failure)) {
-        throw UsageError(fmt::format("run_dir {}: {} is no directory. Choose another run_dir",
-                                     path_, place.string()));
+    for (const std::string& place : {path_, steps_path(), journal_path()}) {
+        check_writable_place(path_, place);
     }
-    const std::string probe =
-        fmt::format("{}/.dln-writable.tmp-{}-{}", place.string(), host_name(), ::getpid());
-    const int fd = ::open(probe.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        throw UsageError(fmt::format("run_dir {}: cannot write in {}: {}. Choose another run_dir",
-                                     path_, place.string(), std::strerror(errno)));
-    }
-    ::close(fd);
-    ::unlink(probe.c_str());
 }
 
 void RunDirectory::check_belongs_to(const std::string& job_hash) const {

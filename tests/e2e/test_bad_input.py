@@ -249,6 +249,11 @@ class BadRunDirectory(BadInput):
             "place", "no directory", arguments=("train", "job.json", "--set", "/run_dir=place/below/run")
         )
 
+    def test_file_in_the_way_of_the_step_files_is_refused_before_the_model_is_loaded(self):
+        self.write("job.json", embedded())
+        self.write("run/steps", "a file\n")
+        self.expect_refused("run/steps is no directory", "choose another run_dir")
+
     def test_prompts_file_of_another_network_is_refused(self):
         self.write("prompts.json", {"layers": []})
         self.expect_refused(

@@ -43,8 +43,9 @@ class RunDirectory {
     /// True when a run was begun here.
     [[nodiscard]] bool holds_run() const;
 
-    /// Tries to make a file here (or in the nearest directory that exists) and removes it again.
-    /// Throws UsageError with path and reason when that fails or a file is in the way.
+    /// Tries to make a file here and in the folders below (or in the nearest directory that exists)
+    /// and removes it again. Throws UsageError with path and reason when that fails or a file is in
+    /// the way.
     void check_writable() const;
     /// Throws UsageError naming both jobs and the remedy when another job's run is here. No run is
     /// fine.

@@ -82,6 +82,21 @@ TEST_F(RunDirectoryTest, CheckWritableNamesTheObstacle) {
                 ThrowsMessage<UsageError>(HasSubstr("cannot write in /proc")));
 }
 
+TEST_F(RunDirectoryTest, CheckWritableSeesTheFoldersOfTheRun) {
+    const RunDirectory run = created();
+    for (const std::string& folder : {run.steps_path(), run.journal_path()}) {
+        fs::remove_all(folder);
+        write_bytes(folder, "a file");
+        EXPECT_THAT([&] { run.check_writable(); },
+                    ThrowsMessage<UsageError>(HasSubstr(folder + " is no directory")));
+        fs::remove(folder);
+        fs::create_directory_symlink("/proc", folder);  // where even root cannot make a file
+        EXPECT_THAT([&] { run.check_writable(); },
+                    ThrowsMessage<UsageError>(HasSubstr("cannot write in " + folder)));
+        fs::remove(folder);
+    }
+}
+
 TEST_F(RunDirectoryTest, AnotherJobsRunIsRefusedWithBothHashesAndTheRemedy) {
     static_cast<void>(created());
     EXPECT_NO_THROW(RunDirectory(path()).check_belongs_to("cafe"));
