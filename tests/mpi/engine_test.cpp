@@ -13,9 +13,9 @@
 #include "dln/engine/network_runner.hpp"
 
 #include "support/mpi_world.hpp"
+#include "support/small_job.hpp"
 #include "unit/engine/fake_runner.hpp"
 #include "unit/engine/replies.hpp"
-#include "unit/network/small_job.hpp"
 
 namespace dln {
 namespace {

@@ -12,8 +12,8 @@
 #include "dln/comm/fixed_point.hpp"
 
 #include "engine/payload.hpp"
+#include "support/small_job.hpp"
 #include "unit/engine/replies.hpp"
-#include "unit/network/small_job.hpp"
 
 namespace dln {
 namespace {

@@ -6,8 +6,8 @@
 namespace dln {
 namespace {
 
-using testing::HasSubstr;
-using testing::StartsWith;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 /// What --set does to a valid job, and how its message begins and what else it holds.
 struct BadField {
@@ -17,7 +17,7 @@ struct BadField {
     const char* part = "";
 };
 
-class BadFields : public JobFixture, public testing::WithParamInterface<BadField> {};
+class BadFields : public JobFixture, public ::testing::WithParamInterface<BadField> {};
 
 TEST_P(BadFields, AreToldWithPlaceAndRemedy) {
     const auto& c = GetParam();
@@ -29,7 +29,7 @@ TEST_P(BadFields, AreToldWithPlaceAndRemedy) {
 INSTANTIATE_TEST_SUITE_P(
     UnknownNames,
     BadFields,
-    testing::Values(
+    ::testing::Values(
         BadField{"/train/stepz", "5",
                  "tiny.json: /train/stepz: unknown field. Expected one of: steps",
                  "Did you mean \"steps\"?"},
@@ -56,7 +56,7 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Types,
     BadFields,
-    testing::Values(
+    ::testing::Values(
         BadField{"/train/steps", "ten",
                  "tiny.json: /train/steps: wrong type: found the text \"ten\". Expected an integer "
                  "of at "
@@ -101,7 +101,7 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Ranges,
     BadFields,
-    testing::Values(
+    ::testing::Values(
         BadField{"/train/candidates", "0",
                  "tiny.json: /train/candidates: 0 is out of range. Expected an integer from 1 to "
                  "100000."},
@@ -133,7 +133,7 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     MissingParts,
     BadFields,
-    testing::Values(
+    ::testing::Values(
         BadField{"/data", "{}", "tiny.json: /data/train: missing. Expected an object"},
         BadField{"/network", "{}", "tiny.json: /network/layers: missing."},
         BadField{"/network/layers/0", "{}", "tiny.json: /network/layers/0/prompts: missing."},
@@ -162,7 +162,7 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Templates,
     BadFields,
-    testing::Values(
+    ::testing::Values(
         BadField{
             "/network/layers/0/template", "{{prompt}} {{inptu}}",
             "tiny.json: /network/layers/0/template: line 1, column 12: unknown variable {{inptu}}. "
@@ -200,7 +200,7 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Combinations,
     BadFields,
-    testing::Values(
+    ::testing::Values(
         BadField{"/classes", R"(["yes"])", "tiny.json: /classes: there is only one class"},
         BadField{"/classes", "[]",
                  "tiny.json: /scoring/objective: \"class_log_prob\" (the default) needs"},
@@ -268,13 +268,13 @@ TEST_F(JobFixture, FaultsAreToldUpToTen) {
     }
     const auto message = fault(text + "}");
     EXPECT_THAT(message, HasSubstr("/wrong_9"));
-    EXPECT_THAT(message, testing::Not(HasSubstr("/wrong_10")));
-    EXPECT_THAT(message, testing::EndsWith("\n... and 2 more"));
+    EXPECT_THAT(message, ::testing::Not(HasSubstr("/wrong_10")));
+    EXPECT_THAT(message, ::testing::EndsWith("\n... and 2 more"));
 }
 
 TEST_F(JobFixture, ControlCharactersNeverReachTheTerminal) {
     const auto message = fault(kValid, {{"/backend/kind", "\x1b[31m"}, {"/\x1b[2J", "1"}});
-    EXPECT_THAT(message, testing::Not(HasSubstr("\x1b")));
+    EXPECT_THAT(message, ::testing::Not(HasSubstr("\x1b")));
     EXPECT_THAT(message, HasSubstr("\\x1b[31m"));
 }
 

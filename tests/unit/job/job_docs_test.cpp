@@ -16,7 +16,7 @@
 namespace dln {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 using valijson::adapters::NlohmannJsonAdapter;
 
 const std::string kSource = DLN_SOURCE_DIR;

@@ -1,21 +1,20 @@
 #pragma once
 // A directory with the files that jobs name, and verbs to read jobs from it.
 
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "dln/error.hpp"
 #include "dln/job/job.hpp"
 
+#include "support/temporary_directory.hpp"
+
 namespace dln {
 
-class JobFixture : public testing::Test {
+class JobFixture : public ::testing::Test {
   protected:
     /// A valid job to start from; it has dev and test, two classes and one layer.
     static constexpr const char* kValid = R"({
@@ -25,9 +24,6 @@ class JobFixture : public testing::Test {
     })";
 
     void SetUp() override {
-        std::string pattern = testing::TempDir() + "dln_job_XXXXXX";
-        ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-        directory_ = pattern;
         write("train.jsonl", R"({"input": "1", "target": "no"})");
         write("dev.csv", "input,target\n2,yes\n");
         write("bbh.json", R"({"examples": []})");
@@ -35,14 +31,11 @@ class JobFixture : public testing::Test {
         write("latin1.txt", "caf\xE9\n");
         write("replies.jsonl", "");
     }
-    void TearDown() override { std::filesystem::remove_all(directory_); }
 
     void write(const std::string& name, const std::string& content) const {
-        std::ofstream(path(name), std::ios::binary) << content;
+        testing::write_bytes(path(name), content);
     }
-    [[nodiscard]] std::string path(const std::string& name) const {
-        return (directory_ / name).string();
-    }
+    [[nodiscard]] std::string path(const std::string& name) const { return directory_ / name; }
 
     [[nodiscard]] Job parse(const std::string& text, const std::vector<Override>& set = {}) const {
         return parse_job(text, path("tiny.json"), set);
@@ -59,7 +52,7 @@ class JobFixture : public testing::Test {
         } catch (const UsageError& error) {
             EXPECT_EQ(error.exit_code(), ExitCode::usage);
             std::string message = error.what();
-            const auto prefix = directory_.string() + "/";
+            const auto prefix = directory_ / "";
             for (auto at = message.find(prefix); at != std::string::npos;
                  at = message.find(prefix)) {
                 message.erase(at, prefix.size());
@@ -69,7 +62,7 @@ class JobFixture : public testing::Test {
     }
 
   private:
-    std::filesystem::path directory_;
+    testing::TemporaryDirectory directory_;
 };
 
 }  // namespace dln

@@ -9,16 +9,17 @@
 namespace dln {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 TEST_F(JobFixture, MinimalJobGetsAllDefaults) {
     const auto job = read_job(DLN_SOURCE_DIR "/tests/support/jobs/minimal.json");
     EXPECT_EQ(job.name, "minimal");
     EXPECT_EQ(job.run_dir, std::filesystem::current_path().string() + "/runs/minimal");
     EXPECT_EQ(job.keep, 0U);
-    EXPECT_THAT(job.data.train.path, testing::EndsWith("/tests/support/jobs/minimal.train.jsonl"));
+    EXPECT_THAT(job.data.train.path,
+                ::testing::EndsWith("/tests/support/jobs/minimal.train.jsonl"));
     EXPECT_EQ(job.data.train.format, DataFormat::json_lines);
     EXPECT_FALSE(job.data.dev.has_value());
     EXPECT_THAT(job.classes[1].verbalizers, ElementsAre("yes"));

@@ -9,7 +9,7 @@
 namespace dln::job {
 namespace {
 
-using testing::StartsWith;
+using ::testing::StartsWith;
 
 std::string fault(const std::string& text) {
     try {
@@ -39,7 +39,7 @@ struct BadText {
     const char* start;
 };
 
-class BadTexts : public testing::TestWithParam<BadText> {};
+class BadTexts : public ::testing::TestWithParam<BadText> {};
 
 TEST_P(BadTexts, AreToldWithTheirPlace) {
     EXPECT_THAT(fault(GetParam().text), StartsWith(GetParam().start));
@@ -48,7 +48,7 @@ TEST_P(BadTexts, AreToldWithTheirPlace) {
 INSTANTIATE_TEST_SUITE_P(
     Cases,
     BadTexts,
-    testing::Values(
+    ::testing::Values(
         BadText{"{\n  \"a\": 1,\n}", "a.json:3:1: not valid JSON: "},
         BadText{"{\"a\": 1} x", "a.json:1:10: not valid JSON: "},
         BadText{"", "a.json:1:1: not valid JSON: "},

@@ -14,7 +14,7 @@
 
 #include "dln/error.hpp"
 
-#include "unit/store/temporary_directory.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace dln {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "dln/error.hpp"
 
-#include "unit/network/small_job.hpp"
+#include "support/small_job.hpp"
 
 namespace dln {
 namespace {

@@ -11,7 +11,7 @@
 #include "dln/error.hpp"
 
 #include "sample_step.hpp"
-#include "temporary_directory.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace dln {
 namespace {

@@ -14,7 +14,7 @@
 #include "dln/store/run_directory.hpp"
 
 #include "sample_step.hpp"
-#include "temporary_directory.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace dln {
 namespace {

@@ -16,7 +16,7 @@
 #include "dln/error.hpp"
 #include "dln/store/durable_write.hpp"
 
-#include "temporary_directory.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace dln {
 namespace {

@@ -13,7 +13,7 @@
 
 #include "sample_step.hpp"
 #include "store/step_format.hpp"
-#include "temporary_directory.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace dln {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "dln/train/trainer.hpp"
 
-#include "unit/network/small_job.hpp"
+#include "support/small_job.hpp"
 
 namespace dln {
 namespace {

@@ -9,7 +9,7 @@
 #include "dln/error.hpp"
 #include "dln/train/prompts_file.hpp"
 
-#include "unit/network/small_job.hpp"
+#include "support/small_job.hpp"
 
 namespace dln {
 namespace {

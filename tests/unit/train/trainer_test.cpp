@@ -7,7 +7,7 @@
 
 #include "dln/error.hpp"
 
-#include "unit/store/temporary_directory.hpp"
+#include "support/temporary_directory.hpp"
 #include "unit/train/training_fixture.hpp"
 
 namespace dln {

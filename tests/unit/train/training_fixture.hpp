@@ -12,8 +12,8 @@
 
 #include "dln/train/trainer.hpp"
 
+#include "support/small_job.hpp"
 #include "unit/engine/replies.hpp"
-#include "unit/network/small_job.hpp"
 
 namespace dln::testing {
 

@@ -1,5 +1,5 @@
 #pragma once
-// A directory of its own for each test, gone afterwards.
+// A directory of its own for each test or benchmark, gone afterwards, also when it throws.
 
 #include <algorithm>
 #include <cstdlib>
