@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "bench/measure.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace dln::bench {
 namespace {
@@ -122,17 +123,12 @@ int main_of(const std::string& self, const std::vector<std::string>& options) {
         fmt::print(stderr, "usage: bench_start DLN [--quick]\n");
         return 2;
     }
-    std::string folder = (fs::temp_directory_path() / "dln-bench-XXXXXX").string();
-    if (mkdtemp(folder.data()) == nullptr) {
-        std::perror("bench_start: temporary directory");
-        return 1;
-    }
+    const testing::TemporaryDirectory folder;
     constexpr std::size_t kExamples = 1'000'000;
-    write_inputs(folder, kExamples);
+    write_inputs(folder.path(), kExamples);
     bool ok = true;
     for (const int ranks : {1, 2})
-        ok = start_once(folder, self, options[0], ranks, kExamples) && ok;
-    fs::remove_all(folder);
+        ok = start_once(folder.path(), self, options[0], ranks, kExamples) && ok;
     return ok ? 0 : 1;
 }
 

@@ -3,9 +3,6 @@
 //
 //   bench_step JOB [--quick]
 
-#include <cstdlib>
-#include <filesystem>
-
 #include <nlohmann/json.hpp>
 
 #include "dln/data/read.hpp"
@@ -16,11 +13,10 @@
 #include "bench/measure.hpp"
 #include "llm/embedded/embedded_backend.hpp"
 #include "llm/embedded/logits.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace dln::bench {
 namespace {
-
-namespace fs = std::filesystem;
 
 // A generation as the step asked for it, and what came of it.
 struct Generation {
@@ -239,20 +235,15 @@ int main_of(const std::vector<std::string>& options) {
         return 2;
     }
     const bool quick = std::ranges::find(options, "--quick") != options.end();
-    std::string folder = (fs::temp_directory_path() / "dln-bench-XXXXXX").string();
-    if (mkdtemp(folder.data()) == nullptr) {
-        std::perror("bench_step: temporary directory");
-        return 1;
-    }
+    const testing::TemporaryDirectory folder;
     Job job = read_job(options[0], {{"/data/dev/limit", "20"}, {"/data/test", "null"}});
-    job.run_dir = folder + "/run";
+    job.run_dir = folder / "run";
     job.train.steps = quick ? 1 : 3;
     EmbeddedBackend backend(
         EmbeddedOptions{.model = job.backend.model, .context_tokens = job.backend.context_tokens});
     Recorder recorder(backend);
     measure_step(job, recorder);
     if (!recorder.generations().empty()) measure_decoding(backend, recorder.generations());
-    fs::remove_all(folder);
     return 0;
 }
 
