@@ -53,6 +53,11 @@ std::string file_digest(const std::string& path) {
     return fmt::format("{:016x}", hash.high64);
 }
 
+// What to do when the cache cannot take a converted copy.
+constexpr const char* kCopyRemedy =
+    "Set DLN_CACHE to a folder that is writable and has room for the copy, or use the file "
+    "unconverted with \"weights\": \"as_is\" in /backend.";
+
 // Held while a copy is made; released by the kernel when the process ends.
 class FileLock {
   public:
@@ -60,9 +65,8 @@ class FileLock {
         : descriptor_(::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644)) {
         if (descriptor_ < 0) {
             throw BackendError(
-                fmt::format("{}: {}. The model cache must be writable to hold the "
-                            "converted model; set DLN_CACHE to a folder that is.",
-                            path, std::strerror(errno)));
+                fmt::format("{}: {}: the model cache cannot hold the converted model. {}", path,
+                            std::strerror(errno), kCopyRemedy));
         }
         while (::flock(descriptor_, LOCK_EX) != 0 && errno == EINTR) {
         }
@@ -89,9 +93,9 @@ void convert(const std::string& source, const std::string& destination, WeightTy
         std::error_code ignored;
         fs::remove(temporary, ignored);
         throw BackendError(fmt::format(
-            "{}: cannot be converted to {} (a damaged file, or no room for it). --log-level debug "
-            "shows llama.cpp's own words; /backend/weights \"as_is\" uses the file unconverted.",
-            source, destination));
+            "{}: cannot be converted to {} (a damaged file, or no room for it). {} --log-level "
+            "debug shows llama.cpp's own words.",
+            source, destination, kCopyRemedy));
     }
 }
 

@@ -4,13 +4,17 @@
 #include "dln/llm/embedded.hpp"
 
 #include <chrono>
+#include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <numeric>
+#include <optional>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "dln/error.hpp"
 
@@ -257,6 +261,46 @@ TEST(EmbeddedModel, DamagedFileIsABackendErrorThatNamesIt) {
             EXPECT_THAT([&] { (void)make_embedded_backend({.model = path, .weights = weights}); },
                         ThrowsMessage<BackendError>(HasSubstr(path)));
         }
+    }
+}
+
+/// What the program says when `cache` shall take the converted copy of the model; no file may grow beyond
+/// `most_bytes`.
+std::string refusal_of_cache(const std::string& cache, rlim_t most_bytes) {
+    const std::string model = model_path();
+    const char* set = std::getenv("DLN_CACHE");
+    const std::optional<std::string> old_cache = set != nullptr ? std::optional(set) : std::nullopt;
+    rlimit old_limit{};
+    ::getrlimit(RLIMIT_FSIZE, &old_limit);
+    const rlimit limit{most_bytes, old_limit.rlim_max};
+    const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    ::setenv("DLN_CACHE", cache.c_str(), 1);
+    std::string message;
+    try {
+        (void)make_embedded_backend({.model = model});
+    } catch (const BackendError& error) {
+        message = error.what();
+    }
+    ::unsetenv("DLN_CACHE");
+    if (old_cache) ::setenv("DLN_CACHE", old_cache->c_str(), 1);
+    ::setrlimit(RLIMIT_FSIZE, &old_limit);
+    std::signal(SIGXFSZ, old_handler);
+    return message;
+}
+
+TEST(EmbeddedModel, CacheThatCannotHoldTheConvertedModelIsToldWithTheRemedies) {
+    const testing::TemporaryDirectory directory;
+    std::ofstream(directory / "file").close();
+    const auto names_the_remedies =
+        AllOf(HasSubstr(directory.path()), HasSubstr("Set DLN_CACHE to a folder"),
+              HasSubstr("\"weights\": \"as_is\""));
+    EXPECT_THAT(refusal_of_cache(directory / "file/cache", RLIM_INFINITY),
+                AllOf(names_the_remedies, HasSubstr("Not a directory")));
+    EXPECT_THAT(refusal_of_cache(directory / "small", 10'000'000),
+                AllOf(names_the_remedies, HasSubstr("no room")));
+    for (const auto& left : std::filesystem::directory_iterator(directory / "small/models")) {
+        EXPECT_EQ(left.path().filename(), ".convert.lock") << "left behind";
     }
 }
 
