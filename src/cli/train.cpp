@@ -22,12 +22,29 @@
 namespace dln {
 namespace {
 
-// What result.json says when the run in `run` has done all steps of the job.
+nlohmann::json json_file(const std::string& path) {
+    return nlohmann::json::parse(read_text_file(path).value_or(""), nullptr, false);
+}
+
+// Whether the run in `run` has done all steps of the job and has its results. When the model goes by another
+// name now, only loading it tells whether it is the same one.
 bool is_complete(const RunDirectory& run, const Job& job) {
-    const std::optional<std::string> text = read_text_file(run.file("result.json"));
-    if (!text) return false;
-    const auto result = nlohmann::json::parse(*text, nullptr, false);
-    return result.is_object() && result.value("steps_done", std::int64_t{-1}) >= job.train.steps;
+    const auto result = json_file(run.file("result.json"));
+    const auto begun = json_file(run.file("job.json"));
+    if (!result.is_object() || !begun.is_object() || !begun.contains("backend")) return false;
+    return result.value("steps_done", std::int64_t{-1}) == job.train.steps &&
+           begun["backend"].value("model", "") == job.backend.model &&
+           begun["backend"].value("replies", "") == job.backend.replies;
+}
+
+// Steps can be added to a run, not taken away.
+void check_steps_left(const RunDirectory& run, const std::string& hash, const Job& job) {
+    const std::vector<std::int64_t> done = make_hdf5_store(run.steps_path(), hash)->steps();
+    if (done.empty() || done.back() <= job.train.steps) return;
+    throw UsageError(fmt::format(
+        "{}: /train/steps: {}, but the run in {} has done {} steps. Expected at least {}; "
+        "for a shorter run give another run_dir.",
+        job.path, job.train.steps, job.run_dir, done.back(), done.back()));
 }
 
 // Probes the backend before anything is spent on it; returns its noise floor.
@@ -54,7 +71,7 @@ int train_on_root(Session& session, const std::string& hash) {
     // The floor is part of the state: a resumed run takes it from its step file.
     const double noise_floor =
         is_new || store->steps().empty() ? probe_before_training(session.backend()) : 0.0;
-    run.create(job_to_json(job).dump(2) + "\n", hash);
+    run.create(job_to_json(job).dump(2) + "\n", hash, session.backend().info().model);
     const BatchSampler batches =
         make_batches(job, session.network(), session.splits()[kTrainSplit]);
     const Proposer proposer(job.train.proposals);
@@ -93,6 +110,7 @@ int run_train(Communicator& comm, const JobOptions& options) {
         const RunDirectory run(session.job().run_dir);
         hash = session.hash();
         run.check_belongs_to(hash);
+        check_steps_left(run, hash, session.job());
         complete = is_complete(run, session.job());
         if (!complete) run.check_writable();
     };

@@ -66,6 +66,10 @@ std::string job_hash(const Job& job, const std::vector<std::string>& data_digest
             split.erase("path");
         }
     }
+    identity["train"].erase("steps");
+    for (const auto* name : {"model", "replies", "threads"}) {
+        identity["backend"].erase(name);
+    }
     return sha256(nlohmann::ordered_json{{"job", identity}, {"data", data_digests}}.dump());
 }
 

@@ -49,7 +49,12 @@ complete job:
 - **The resolved job**, with every default written out and every shorthand expanded, is kept as `job.json`
   in the run directory. It is a job file itself.
 - **The job's identity** is a hash over the resolved job and the content of its data, but not over `name`,
-  `run_dir`, `keep` and the paths of data files: these may change between two allocations of one run.
+  `run_dir`, `keep`, `/train/steps`, `/backend/threads` and the paths of data, model and replies: these may
+  change between two allocations of one run. A model file may move; its name and content may not change.
+- **More steps** can be added to a run: with a larger `/train/steps` a complete run goes on from its last step
+  and ends as if it had had them from the start. There is one exception: when `eval_every` does not divide the
+  old number of steps, the old last step was evaluated on dev all the same, which may change what follows;
+  `dln` says so. Steps cannot be taken away.
 
 ## Changing a field from the command line
 

@@ -25,10 +25,14 @@ namespace fs = std::filesystem;
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
-/// Whether a line of metrics.jsonl was measured at or before `step`. Lines without a step stay.
+/// Whether a line of metrics.jsonl was measured at or before `step`, and not at the end of the run.
+/// Lines without a step stay.
 bool is_kept(const std::string& line, std::int64_t step) {
     const auto json = nlohmann::json::parse(line, nullptr, false);
     if (!json.is_object()) {
+        return false;
+    }
+    if (json.contains("split") && json["split"] == "test") {
         return false;
     }
     const auto found = json.find("step");
@@ -115,18 +119,35 @@ void RunDirectory::check_belongs_to(const std::string& job_hash) const {
     }
 }
 
-void RunDirectory::create(const std::string& job_json, const std::string& job_hash) {
+void RunDirectory::check_model(const std::string& model) const {
+    if (!holds_run()) {
+        return;
+    }
+    const std::string begun_with = first_line(read_whole_file(file("model.id")));
+    if (begun_with != model) {
+        throw UsageError(
+            fmt::format("run_dir {} was begun with the model {}, but /backend names {}. Name the "
+                        "same model, or give this job another run_dir",
+                        path_, begun_with, model));
+    }
+}
+
+void RunDirectory::create(const std::string& job_json,
+                          const std::string& job_hash,
+                          const std::string& model) {
     DLN_ASSERT(!lock_, "{} is created already", path_);
     make_directories(path_);
     auto lock = std::make_unique<RunLock>(file("lock"));
     check_belongs_to(job_hash);
+    check_model(model);
     remove_stale_temporaries(path_);
     make_directories(steps_path());
     make_directories(journal_path());
     if (!holds_run()) {
-        durable_write(file("job.hash"), job_hash + "\n");
+        durable_write(file("model.id"), model + "\n");
+        durable_write(file("job.hash"), job_hash + "\n");  // last: it says that a run is here
     }
-    // What the hash leaves out (name, keep) may have changed since the run was begun.
+    // What the hash leaves out (name, keep, steps) may have changed since the run was begun.
     durable_write(file("job.json"), job_json);
     lock_ = std::move(lock);
 }
@@ -179,6 +200,15 @@ void RunDirectory::truncate_metrics(std::int64_t step) {
 
 void RunDirectory::write_file(std::string_view name, std::string_view bytes) {
     durable_write(file(name), bytes);
+}
+
+void RunDirectory::remove_file(std::string_view name) {
+    std::error_code failure;
+    fs::remove(file(name), failure);
+    if (failure) {
+        throw Error(ExitCode::internal_error,
+                    fmt::format("{}: cannot be removed: {}", file(name), failure.message()));
+    }
 }
 
 }  // namespace dln

@@ -62,6 +62,7 @@ class Training {
         if (auto loaded = store_.load_newest()) {
             state_ = read_state(loaded->file.document);
             run_.truncate_metrics(state_.steps_done);
+            if (!is_last()) go_on();
             // A kill may have come between the step file and the files that follow from it.
             run_.set_latest(state_.steps_done);
             run_.write_file("prompts.json", prompts_json(context_.job, state_));
@@ -73,6 +74,19 @@ class Training {
         state_.noise_floor = noise_floor_;
         if (context_.job.train.eval_initial) evaluate_dev();
         save();
+    }
+
+    // What a complete run with fewer steps left. Its last step was evaluated on dev whatever eval_every
+    // says, which a run with more steps from the start would not have done.
+    void go_on() {
+        run_.remove_file("result.json");
+        if (state_.steps_done % context_.job.train.eval_every != 0 && has_dev_line()) {
+            observer_.warned(fmt::format(
+                "step {} was evaluated on dev because it was the last one then, beside "
+                "/train/eval_every "
+                "{}: a run of {} steps from the start may differ",
+                state_.steps_done, context_.job.train.eval_every, context_.job.train.steps));
+        }
     }
 
     void step() {
@@ -189,20 +203,21 @@ class Training {
                 initial == outcome.parameters ? *outcome.test : evaluate(initial, kTestSplit);
             outcome.gain =
                 mcnemar(outcome.test_initial->right_by_example, outcome.test->right_by_example);
-            if (!has_test_line()) {
-                run_.append_metrics(metrics_line(state_.steps_done, "test", *outcome.test));
-            }
+            run_.append_metrics(metrics_line(state_.steps_done, "test", *outcome.test));
         }
         run_.write_file("result.json", result_json(context_.job, outcome));
         return outcome;
     }
 
-    // A kill between this line and result.json must not make it two.
-    [[nodiscard]] bool has_test_line() const {
+    // Whether metrics.jsonl has a dev evaluation after the steps done so far.
+    [[nodiscard]] bool has_dev_line() const {
         std::ifstream metrics(run_.metrics_path());
         for (std::string line; std::getline(metrics, line);) {
             const auto json = nlohmann::json::parse(line, nullptr, false);
-            if (json.is_object() && json.value("split", std::string()) == "test") return true;
+            if (json.is_object() && json.value("split", std::string()) == "dev" &&
+                json.value("step", std::int64_t{-1}) == state_.steps_done) {
+                return true;
+            }
         }
         return false;
     }

@@ -117,7 +117,7 @@ void measure_step(const Job& job, Recorder& backend) {
     Quiet observer;
     const double wall = wall_seconds();
     const double cpu = cpu_seconds();
-    run.create(job_to_json(job).dump(2) + "\n", "bench");
+    run.create(job_to_json(job).dump(2) + "\n", "bench", "bench");
     (void)train({.job = job,
                  .network = network,
                  .splits = splits,

@@ -16,7 +16,7 @@ class Resume(ProgramTest):
         self.write_data(train=20)
         self.write_steps(4)
 
-    def write_steps(self, steps):
+    def write_steps(self, steps, **train):
         self.write(
             "job.json",
             job(
@@ -27,6 +27,7 @@ class Resume(ProgramTest):
                     "memory": 2,
                     "tolerance": 2,
                     "eval_candidates": 2,
+                    **train,
                 }
             ),
         )
@@ -162,6 +163,73 @@ class DamagedFiles(Resume):
             file.write(b'{"step":3,"sp')
         self.train()
         self.expect_whole()
+
+
+class ExtendedRun(Resume):
+    """A complete run goes on with more steps, and ends as if it had had them from the start."""
+
+    def whole_and_half(self, **train):
+        """`whole` has 8 steps, `run` 4 of them."""
+        for run, steps in (("whole", 8), ("run", 4)):
+            self.write_steps(steps, **train)
+            self.train(run=run)
+
+    def extend(self, *sets, **options):
+        return self.train("/train/steps=8", *sets, **options)
+
+    def test_run_with_more_steps_equals_a_straight_one(self):
+        for every, ranks in ((1, ALONE), (2, 2)):
+            with self.subTest(eval_every=every, ranks=ranks):
+                self.whole_and_half(eval_every=every)
+                result = self.extend(ranks=ranks)
+                self.assertIn("resumed after step 4 of 8", result.out)
+                self.assertNotIn("warning", result.err)
+                self.expect_whole()
+                self.assertEqual(
+                    (self.dir / "run/model.id").read_bytes(), (self.dir / "whole/model.id").read_bytes()
+                )
+                shutil.rmtree(self.dir / "run")
+                shutil.rmtree(self.dir / "whole")
+
+    def test_kill_in_the_added_steps_is_survived(self):
+        self.whole_and_half()
+        self.write_steps(8)
+        self.train_until("step_end:2")
+        self.assertFalse((self.dir / "run/result.json").exists(), "it is that of 4 steps")
+        self.assertIn("resumed after step 6 of 8", self.train().out)
+        self.expect_whole()
+
+    def test_dev_evaluation_that_a_straight_run_would_not_have_is_told(self):
+        self.whole_and_half(eval_every=3)
+        result = self.extend()
+        self.expect_message(result, 0, "dln: warning: step 4", "/train/eval_every 3", "8 steps")
+
+    def test_fewer_steps_are_refused(self):
+        self.train()
+        for result in ("complete", "interrupted"):
+            with self.subTest(run=result):
+                refused = self.dln("train", "job.json", "--set", "/train/steps=3")
+                self.expect_message(refused, 2, "job.json: /train/steps: 3", "4 steps", "at least 4")
+                (self.dir / "run/result.json").unlink(missing_ok=True)
+
+    def test_threads_and_place_of_the_model_may_change_but_not_its_content(self):
+        self.write("a.jsonl", '{"match": "Is it", "text": "Or not?"}\n')
+        self.write("b.jsonl", '{"match": "Is it", "text": "Is it not?"}\n')
+        (self.dir / "elsewhere").mkdir()
+        self.train("/backend/replies=a.jsonl")
+        shutil.copy(self.dir / "a.jsonl", self.dir / "elsewhere/c.jsonl")
+        moved = ("/backend/replies=elsewhere/c.jsonl", "/backend/threads=2")
+        self.train(*moved)
+        self.assertIn("complete after 4 steps", self.train(*moved).out)
+        self.assertIn("resumed after step 4 of 8", self.extend(*moved).out)
+        before = snapshot(self.dir / "run")
+        for steps in (8, 9):
+            for ranks in (ALONE, 2):
+                with self.subTest(steps=steps, ranks=ranks):
+                    sets = ["--set", "/backend/replies=b.jsonl", "--set", f"/train/steps={steps}"]
+                    result = self.dln("train", "job.json", *sets, ranks=ranks)
+                    self.expect_message(result, 2, "was begun with the model replies xxh3:", "run_dir")
+                    self.assertEqual(snapshot(self.dir / "run"), before)
 
 
 class CompleteRun(Resume):

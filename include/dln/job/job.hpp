@@ -182,7 +182,8 @@ struct Override {
 
 /// Identity of the training that a job describes: SHA-256 (hex) over the resolved job without path, name,
 /// run_dir, keep and the paths of data files, and over the digests of the splits' content, in the order
-/// train, dev, test.
+/// train, dev, test. Steps and threads do not count, so that a run can be extended; nor does what names the
+/// model: the run directory holds the identity of its content.
 [[nodiscard]] std::string job_hash(const Job& job, const std::vector<std::string>& data_digests);
 
 }  // namespace dln

@@ -3,6 +3,7 @@
 //
 //   job.json        the resolved job
 //   job.hash        which job this run belongs to
+//   model.id        the model that it was begun with (BackendInfo::model)
 //   steps/          step files (checkpoint_store.hpp)
 //   LATEST          name of the newest of them
 //   metrics.jsonl   one line an evaluation
@@ -52,9 +53,10 @@ class RunDirectory {
     void check_belongs_to(const std::string& job_hash) const;
 
     /// Makes the directory or takes up the one there: lock first, then check_belongs_to, then
-    /// job.json. Throws UsageError that says who holds the lock when another writer is alive, Error
-    /// (exit 1) when the disk refuses.
-    void create(const std::string& job_json, const std::string& job_hash);
+    /// job.json. `model` is the identity of the model's content. Throws UsageError that says who
+    /// holds the lock when another writer is alive, or that names both models when the run was begun
+    /// with another one; Error (exit 1) when the disk refuses.
+    void create(const std::string& job_json, const std::string& job_hash, const std::string& model);
     /// Tells other hosts that this writer lives: call it from the loop at least once a minute
     /// (costs a look at the clock; touches the lock every 15 s). Throws Error (exit 1) when the
     /// lock was lost to another writer. Pre: create().
@@ -66,13 +68,18 @@ class RunDirectory {
     [[nodiscard]] std::optional<std::string> latest() const;
     /// Appends one JSON object, durably. Pre: `line` is one line; it should have an integer "step".
     void append_metrics(std::string_view line);
-    /// Drops what was measured after `step` (and a torn last line), so that a redone step does not
-    /// appear twice. Call on every start, with -1 when there is no step to resume from.
+    /// Drops what was measured after `step`, the final test evaluation and a torn last line, so that
+    /// what is redone does not appear twice. Call on every start, with -1 when there is no step to
+    /// resume from.
     void truncate_metrics(std::int64_t step);
     /// Replaces a whole file of the run atomically, e.g. "prompts.json".
     void write_file(std::string_view name, std::string_view bytes);
+    /// Removes a file of the run, if it is there.
+    void remove_file(std::string_view name);
 
   private:
+    void check_model(const std::string& model) const;
+
     std::string path_;
     std::unique_ptr<RunLock> lock_;
 };

@@ -184,7 +184,7 @@ TEST_F(JobFixture, ResolvedJobIsRebuiltWhereFilesCannotBeSeen) {
     EXPECT_EQ(job_to_json(job_from_json(resolved)).dump(), resolved);
 }
 
-TEST_F(JobFixture, HashIgnoresNamesAndPlaces) {
+TEST_F(JobFixture, HashIgnoresNamesPlacesStepsAndThreads) {
     const auto job = parse(kValid);
     const auto hash = job_hash(job, {"d1", "d2"});
     EXPECT_EQ(hash.size(), 64U);
@@ -192,6 +192,10 @@ TEST_F(JobFixture, HashIgnoresNamesAndPlaces) {
     const auto moved = valid_with({{"/name", "other"},
                                    {"/run_dir", "/tmp/x"},
                                    {"/keep", "3"},
+                                   {"/train/steps", "40"},
+                                   {"/backend/threads", "2"},
+                                   {"/backend/model", "models/a.gguf"},
+                                   {"/backend/replies", "replies.jsonl"},
                                    {"/data/train/path", "moved.jsonl"}});
     EXPECT_EQ(job_hash(moved, {"d1", "d2"}), hash);
 }
@@ -201,6 +205,8 @@ TEST_F(JobFixture, HashSeesTrainingAndContent) {
     EXPECT_NE(job_hash(parse(kValid), {"d2", "d1"}), hash);
     EXPECT_NE(job_hash(parse(kValid), {"d1d2"}), hash);
     EXPECT_NE(job_hash(valid_with({{"/seed", "1"}}), {"d1", "d2"}), hash);
+    EXPECT_NE(job_hash(valid_with({{"/train/eval_every", "2"}}), {"d1", "d2"}), hash);
+    EXPECT_NE(job_hash(valid_with({{"/backend/weights", "f16"}}), {"d1", "d2"}), hash);
     EXPECT_NE(job_hash(valid_with({{"/network/layers/0/prompt", "Odd?"}}), {"d1", "d2"}), hash);
 }
 

@@ -66,7 +66,7 @@ TEST_P(DiskFault, WhileSavingNamesPathAndReasonAndLeavesTheEarlierSteps) {
 TEST_P(DiskFault, WhileWritingLatestLeavesTheOldOne) {
     const testing::TemporaryDirectory directory;
     RunDirectory run(directory / "run");
-    run.create("{}", "cafe");
+    run.create("{}", "cafe", "model");
     run.set_latest(1);
     EXPECT_THAT(message_under(GetParam(), [&] { run.set_latest(2); }),
                 HasSubstr(run.file("LATEST")));
@@ -87,7 +87,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(DiskFaults, MetricsLineThatCannotBeWrittenIsAnError) {
     const testing::TemporaryDirectory directory;
     RunDirectory run(directory / "run");
-    run.create("{}", "cafe");
+    run.create("{}", "cafe", "model");
     const Fault full{"posix/io/rw/write", "write", ENOSPC, "No space left on device"};
     EXPECT_THAT(message_under(full, [&] { run.append_metrics("{}"); }),
                 AllOf(HasSubstr("metrics.jsonl"), HasSubstr(full.text)));

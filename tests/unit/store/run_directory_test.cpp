@@ -36,7 +36,7 @@ class RunDirectoryTest : public ::testing::Test {
     std::string path() const { return directory_ / "runs/nav"; }
     RunDirectory created() {
         RunDirectory run(path());
-        run.create("{\"a\": 1}\n", "cafe");
+        run.create("{\"a\": 1}\n", "cafe", "model");
         return run;
     }
     const testing::TemporaryDirectory& parent() const { return directory_; }
@@ -103,15 +103,24 @@ TEST_F(RunDirectoryTest, AnotherJobsRunIsRefusedWithBothHashesAndTheRemedy) {
     const auto is_refused = ThrowsMessage<UsageError>(AllOf(
         HasSubstr(path()), HasSubstr("cafe"), HasSubstr("beef"), HasSubstr("another run_dir")));
     EXPECT_THAT([this] { RunDirectory(path()).check_belongs_to("beef"); }, is_refused);
-    EXPECT_THAT([this] { RunDirectory(path()).create("{}", "beef"); }, is_refused);
+    EXPECT_THAT([this] { RunDirectory(path()).create("{}", "beef", "model"); }, is_refused);
     EXPECT_EQ(read_bytes(path() + "/job.json"), "{\"a\": 1}\n");
     EXPECT_FALSE(fs::exists(path() + "/lock"));
+}
+
+TEST_F(RunDirectoryTest, AnotherModelIsRefusedWithBothModelsAndTheRemedy) {
+    static_cast<void>(created());
+    EXPECT_THAT(
+        [this] { RunDirectory(path()).create("{}", "cafe", "other"); },
+        ThrowsMessage<UsageError>(AllOf(HasSubstr(path()), HasSubstr("with the model model"),
+                                        HasSubstr("names other"), HasSubstr("another run_dir"))));
+    EXPECT_EQ(read_bytes(path() + "/job.json"), "{\"a\": 1}\n");
 }
 
 TEST_F(RunDirectoryTest, CreateAgainTakesTheRunUpAndRenewsJobJson) {
     static_cast<void>(created());
     RunDirectory run(path());
-    run.create("{\"a\": 2}\n", "cafe");
+    run.create("{\"a\": 2}\n", "cafe", "model");
     EXPECT_EQ(read_bytes(run.file("job.json")), "{\"a\": 2}\n");
 }
 
@@ -226,6 +235,14 @@ TEST_F(RunDirectoryTest, ResumeDropsMetricsOfStepsThatAreRedone) {
               "{\"note\":\"no step\"}\n{\"step\":-1}\n{\"step\":0,\"x\":1}\n{\"step\":1}\n");
     run.truncate_metrics(-1);
     EXPECT_EQ(read_bytes(run.metrics_path()), "{\"note\":\"no step\"}\n{\"step\":-1}\n");
+}
+
+TEST_F(RunDirectoryTest, ResumeDropsTheFinalEvaluationWhichIsRedone) {
+    RunDirectory run = created();
+    run.append_metrics(R"({"step":2,"split":"dev"})");
+    run.append_metrics(R"({"step":2,"split":"test"})");
+    run.truncate_metrics(2);
+    EXPECT_EQ(read_bytes(run.metrics_path()), "{\"step\":2,\"split\":\"dev\"}\n");
 }
 
 TEST_F(RunDirectoryTest, DamagedMetricsLineIsDropped) {

@@ -69,7 +69,7 @@ class TrainTest : public ::testing::Test {
     Trained train_into(CheckpointStore& store) {
         Bench bench(job_, splits_, replies_, options_);
         RunDirectory run(directory_ / std::to_string(runs_++));
-        run.create("{}\n", "hash");
+        run.create("{}\n", "hash", "model");
         Trained result;
         result.outcome = train(bench.context(), run, store, StepHeader{.job_hash = "hash"},
                                noise_floor_, result.observer);
@@ -133,6 +133,24 @@ TEST_F(TrainTest, ResumedFromEveryOtherStepOfSparseEvaluationIsEqualToo) {
     const Trained resumed = train_into(*store);
     EXPECT_EQ(digests(*store), digests(*whole));
     EXPECT_THAT(resumed.observer.dev_right, SizeIs(2));  // after step 2, and after the last
+}
+
+TEST_F(TrainTest, ExtendedRunEqualsTheStraightOne) {
+    job_.train.memory = 2;
+    job_.train.tolerance = 2;
+    job_.train.eval_every = 2;
+    job_.train.eval_candidates = 2;
+    job_.train.steps = 4;
+    const auto whole = make_memory_store();
+    const Trained straight = train_into(*whole);
+    const auto store = make_memory_store();
+    job_.train.steps = 2;
+    train_into(*store);
+    job_.train.steps = 4;
+    const Trained extended = train_into(*store);
+    EXPECT_EQ(extended.observer.resumed_at, 2);
+    EXPECT_EQ(digests(*store), digests(*whole));
+    EXPECT_TRUE(extended.outcome.state == straight.outcome.state);
 }
 
 /// Good is better on train, and P on dev.
