@@ -1,0 +1,253 @@
+// /v1/completions of vLLM, and of servers that imitate it more or less.
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "dialects.hpp"
+
+namespace fake_llm {
+namespace {
+
+constexpr double kLowest = -9999.0;  // vLLM's stand-in for minus infinity
+
+struct Completions {
+    std::vector<Prompt> prompts;
+    GenerateLimits limits;
+    int n = 1;
+    bool echo = false;
+    std::optional<int> logprobs;
+    std::optional<int> prompt_logprobs;
+    bool return_token_ids = false;
+    bool tokens_as_ids = false;
+};
+
+/// A token in "logprobs"; without a value for a prompt's first one.
+struct Entry {
+    ScoredToken scored;
+    bool has_value = true;
+};
+
+Refusal bad(const Backstage& backstage, const std::string& message) {
+    return refusal(backstage.options.flavour, 400, message);
+}
+
+void check_completions(const Backstage& backstage, const Json& body, const Completions& request) {
+    if (flag_or(backstage, body, "stream", false)) {
+        throw bad(backstage, "stream: this server does not stream");
+    }
+    if (request.limits.max_tokens < (request.echo ? 0 : 1) &&
+        backstage.options.flavour != Flavour::sglang) {
+        throw bad(backstage,
+                  fmt::format("max_tokens must be at least 1, got {}.", request.limits.max_tokens));
+    }
+    if (request.n < 1 || request.n > 1024) {
+        throw bad(backstage, fmt::format("n must be at least 1, got {}.", request.n));
+    }
+    if (request.logprobs.value_or(0) < -1 || request.prompt_logprobs.value_or(0) < -1) {
+        throw bad(backstage, "`logprobs` must be a positive value or -1.");
+    }
+}
+
+Completions read_completions(const Backstage& backstage, const Call& call, Work& work) {
+    const Json body = read_object(backstage, call.body);
+    const Flavour flavour = backstage.options.flavour;
+    const std::string model = body.value("model", Json()).is_string()
+                                  ? body["model"].get<std::string>()
+                                  : backstage.options.model;
+    if (flavour != Flavour::sglang && model != backstage.options.model) {
+        throw refusal(flavour, 404, fmt::format("The model `{}` does not exist.", model));
+    }
+    Completions request;
+    request.limits = read_limits(backstage, body);
+    request.limits.max_tokens = integer_or(backstage, body, "max_tokens", 16);
+    request.n = integer_or(backstage, body, "n", 1);
+    request.echo = flag_or(backstage, body, "echo", false) && flavour != Flavour::echo_ignored;
+    if (flavour == Flavour::echo_ignored) {
+        request.limits.max_tokens = std::max(request.limits.max_tokens, 1);
+    }
+    request.logprobs = optional_integer(backstage, body, "logprobs");
+    request.prompt_logprobs = optional_integer(backstage, body, "prompt_logprobs");
+    request.return_token_ids = flag_or(backstage, body, "return_token_ids", false);
+    request.tokens_as_ids = flag_or(backstage, body, "return_tokens_as_token_ids", false);
+    check_completions(backstage, body, request);
+    request.prompts = read_prompts(backstage, body.value("prompt", Json()),
+                                   flag_or(backstage, body, "add_special_tokens", true));
+    accept_prompts(backstage, call, request.limits.max_tokens, request.prompts, work);
+    return request;
+}
+
+std::string token_name(const Backstage& backstage, const Completions& request, Token token) {
+    return request.tokens_as_ids ? fmt::format("token_id:{}", token)
+                                 : backstage.language.tokenizer().piece(token);
+}
+
+double clamped(const Backstage& backstage, double log_prob) {
+    if (log_prob < kLowest && backstage.options.flavour == Flavour::sglang) {
+        throw refusal(Flavour::sglang, 500,
+                      "Out of range float values are not JSON compliant: -inf");
+    }
+    return std::max(log_prob, kLowest);
+}
+
+/// The token itself, then the best ones: up to `count` + 1 names.
+Json top_names(const Backstage& backstage, const Completions& request, const ScoredToken& scored) {
+    const int count = *request.logprobs < 0 ? kVocabulary : *request.logprobs;
+    Json names = Json::object();
+    names[token_name(backstage, request, scored.token)] = clamped(backstage, scored.log_prob);
+    if (count > 0) {
+        for (const RankedToken& one : backstage.language.model().top(scored.before, count)) {
+            if (one.token != scored.token) {
+                names[token_name(backstage, request, one.token)] = std::max(one.log_prob, kLowest);
+            }
+        }
+    }
+    return names;
+}
+
+Json logprobs_object(const Backstage& backstage,
+                     const Completions& request,
+                     const std::vector<Entry>& entries) {
+    Json offsets = Json::array();
+    Json values = Json::array();
+    Json names = Json::array();
+    Json tops = Json::array();
+    std::size_t offset = 0;
+    for (const Entry& entry : entries) {
+        std::string name = token_name(backstage, request, entry.scored.token);
+        const std::size_t length = name.size();  // merged pieces are ASCII, other tokens one byte
+        offsets.push_back(backstage.options.flavour == Flavour::sglang ? Json(-1) : Json(offset));
+        offset += length;
+        values.push_back(entry.has_value ? Json(clamped(backstage, entry.scored.log_prob))
+                                         : Json());
+        tops.push_back(entry.has_value ? top_names(backstage, request, entry.scored) : Json());
+        names.push_back(std::move(name));
+    }
+    return {{"text_offset", std::move(offsets)},
+            {"token_logprobs", std::move(values)},
+            {"tokens", std::move(names)},
+            {"top_logprobs", std::move(tops)}};
+}
+
+Json prompt_logprobs_list(const Backstage& backstage,
+                          const std::vector<ScoredToken>& scored,
+                          int count) {
+    const Model& model = backstage.language.model();
+    const Tokenizer& tokenizer = backstage.language.tokenizer();
+    Json list = Json::array({nullptr});
+    for (std::size_t i = 1; i < scored.size(); ++i) {
+        Json entry = Json::object();
+        const auto add = [&](Token token, double log_prob) {
+            entry[std::to_string(token)] = {{"logprob", std::max(log_prob, kLowest)},
+                                            {"rank", model.rank(scored[i].before, token)},
+                                            {"decoded_token", tokenizer.piece(token)}};
+        };
+        for (const RankedToken& one :
+             model.top(scored[i].before, count < 0 ? kVocabulary : count)) {
+            add(one.token, one.log_prob);
+        }
+        add(scored[i].token, scored[i].log_prob);
+        list.push_back(std::move(entry));
+    }
+    return list;
+}
+
+/// The prompt's scores as the flavour gives them: "shifted" gives each token the value that it would have
+/// after itself.
+std::vector<ScoredToken> prompt_scores(const Backstage& backstage, const Prompt& prompt) {
+    std::vector<ScoredToken> scored = backstage.language.score(prompt.tokens);
+    if (backstage.options.flavour == Flavour::shifted) {
+        for (ScoredToken& one : scored) {
+            one.before = one.before.after(one.token);
+            one.log_prob = backstage.language.model().log_prob(one.before, one.token);
+        }
+    }
+    return scored;
+}
+
+Json choice(const Backstage& backstage,
+            const Completions& request,
+            const Prompt& prompt,
+            const std::vector<ScoredToken>& scored,
+            const Generated& generated) {
+    const bool only_prompt = request.limits.max_tokens == 0;
+    std::vector<Entry> entries;
+    std::string text = only_prompt ? "" : generated.text;
+    if (request.echo) {
+        for (std::size_t i = 0; i < scored.size(); ++i) {
+            entries.push_back({scored[i], i > 0});
+        }
+        text = (request.return_token_ids ? "" : prompt.text) + text;
+    }
+    std::vector<Token> ids;
+    for (const ScoredToken& one : generated.tokens) {
+        ids.push_back(one.token);
+        if (!only_prompt) {
+            entries.push_back({one, true});
+        }
+    }
+    Json reply{
+        {"text", text}, {"finish_reason", finish_name(generated.finish)}, {"logprobs", nullptr}};
+    if (request.logprobs) {
+        reply["logprobs"] = logprobs_object(backstage, request, entries);
+    }
+    if (backstage.options.flavour == Flavour::sglang) {
+        reply["matched_stop"] = nullptr;
+        return reply;
+    }
+    const std::optional<int> wanted =
+        request.prompt_logprobs || !request.echo ? request.prompt_logprobs : request.logprobs;
+    reply["prompt_logprobs"] = wanted ? prompt_logprobs_list(backstage, scored, *wanted) : Json();
+    reply["stop_reason"] = generated.finish == Finish::stop ? Json(generated.stopped_by) : Json();
+    reply["token_ids"] = request.return_token_ids ? Json(ids) : Json();
+    reply["prompt_token_ids"] = request.return_token_ids ? Json(prompt.tokens) : Json();
+    return reply;
+}
+
+}  // namespace
+
+Json usage(std::int64_t prompt_tokens, std::int64_t completion_tokens) {
+    return {{"prompt_tokens", prompt_tokens},
+            {"completion_tokens", completion_tokens},
+            {"total_tokens", prompt_tokens + completion_tokens}};
+}
+
+Answer openai_completions(const Backstage& backstage, const Call& call) {
+    Answer answer;
+    const Completions request = read_completions(backstage, call, answer.work);
+    const bool sglang = backstage.options.flavour == Flavour::sglang;
+    Json choices = Json::array();
+    for (const Prompt& prompt : request.prompts) {
+        std::vector<ScoredToken> scored;
+        if (request.echo || request.prompt_logprobs) {
+            scored = prompt_scores(backstage, prompt);
+        }
+        for (int sample = 0; sample < request.n; ++sample) {
+            GenerateLimits limits = request.limits;
+            limits.sampling.seed += static_cast<std::uint64_t>(sample);
+            if (!sglang) {
+                limits.max_tokens = std::max(limits.max_tokens, 1);  // vLLM's engine draws one
+            }
+            const Generated generated = backstage.language.generate(prompt.tokens, limits);
+            Json one = choice(backstage, request, prompt, scored, generated);
+            one["index"] = choices.size();
+            choices.push_back(std::move(one));
+            answer.work.completion_tokens += static_cast<std::int64_t>(generated.tokens.size());
+        }
+    }
+    answer.body = {{"id", reply_id("cmpl-", call)},
+                   {"object", "text_completion"},
+                   {"created", kCreated},
+                   {"model", backstage.options.model},
+                   {"choices", std::move(choices)},
+                   {"usage", usage(answer.work.prompt_tokens, answer.work.completion_tokens)}};
+    answer.body["usage"]["prompt_tokens_details"] = nullptr;
+    if (!sglang) {
+        answer.body["service_tier"] = nullptr;
+        answer.body["system_fingerprint"] = nullptr;
+        answer.body["kv_transfer_params"] = nullptr;
+    }
+    return answer;
+}
+
+}  // namespace fake_llm
