@@ -21,6 +21,7 @@ enum class RandomRole : std::uint64_t {
     data_generator = 7,
     scripted_reply = 8,
     prediction = 9,
+    retry_delay = 10,
 };
 
 /// The whole key of a stream; two streams with different keys are independent.
