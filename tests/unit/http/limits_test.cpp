@@ -1,0 +1,227 @@
+// Limits and the breaker, with a clock that the tests move.
+
+#include "llm/http/limits.hpp"
+
+#include <chrono>
+#include <cstdint>
+
+#include <gtest/gtest.h>
+
+namespace dln::http {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+const Time kStart{seconds(1000)};
+
+TEST(ShareOf, AddsUpToTheLimitExactlyAndIsEven) {
+    for (const std::int64_t limit : {0, 1, 5, 63, 64, 65, 1000}) {
+        for (const int ranks : {1, 2, 3, 7, 64}) {
+            std::int64_t sum = 0;
+            for (int rank = 0; rank < ranks; ++rank) {
+                const auto share = share_of(limit, rank, ranks);
+                EXPECT_TRUE(share == limit / ranks || share == limit / ranks + 1);
+                sum += share;
+            }
+            EXPECT_EQ(sum, limit) << ranks;
+        }
+    }
+}
+
+/// Calls of one round, all sent together and answered after `latency`.
+class LimitFixture : public ::testing::Test {
+  protected:
+    void round(milliseconds latency) {
+        const auto sent = now_;
+        const auto count = limit_.limit();
+        now_ += latency;
+        for (std::size_t i = 0; i < count; ++i) {
+            limit_.on_reply(sent, now_, count - i);
+        }
+    }
+    InFlightLimit limit_{InFlightOptions{.most = 16}};
+    Time now_ = kStart;
+};
+
+TEST_F(LimitFixture, BeginsWithWhatTheUserSet) { EXPECT_EQ(limit_.limit(), 16U); }
+
+TEST_F(LimitFixture, HalvesOnOverloadAndRegainsOneAWindow) {
+    limit_.on_overload(now_, now_);
+    EXPECT_EQ(limit_.limit(), 8U);
+    for (std::size_t expected = 9; expected <= 12; ++expected) {
+        round(milliseconds(10));
+        EXPECT_EQ(limit_.limit(), expected);
+    }
+}
+
+TEST_F(LimitFixture, NeverExceedsTheMostNorFallsBelowOne) {
+    round(milliseconds(10));
+    EXPECT_EQ(limit_.limit(), 16U);
+    for (int i = 0; i < 10; ++i) {
+        now_ += milliseconds(1);
+        limit_.on_overload(now_, now_);
+    }
+    EXPECT_EQ(limit_.limit(), 1U);
+}
+
+TEST_F(LimitFixture, CountsAStormOfRefusalsOnce) {
+    const auto sent = now_;
+    for (int i = 0; i < 16; ++i) {
+        now_ += milliseconds(1);
+        limit_.on_overload(sent, now_);
+    }
+    EXPECT_EQ(limit_.limit(), 8U);
+    EXPECT_EQ(limit_.decreases(), 1);
+}
+
+TEST_F(LimitFixture, FallsWhenEvenTheQuickestReplyHasBecomeSlow) {
+    round(milliseconds(10));
+    round(milliseconds(39));
+    EXPECT_EQ(limit_.limit(), 16U);
+    round(milliseconds(60));
+    EXPECT_EQ(limit_.limit(), 12U);
+}
+
+TEST_F(LimitFixture, DoesNotFallForLongCallsAmongShortOnes) {
+    round(milliseconds(10));
+    for (int i = 0; i < 16; ++i) {
+        limit_.on_reply(now_, now_ + milliseconds(i == 7 ? 12 : 900), 16);
+    }
+    EXPECT_EQ(limit_.limit(), 16U);
+}
+
+TEST_F(LimitFixture, GetsUsedToAServerThatStaysSlow) {
+    round(milliseconds(10));
+    for (int i = 0; i < 200; ++i) {
+        round(milliseconds(60));
+    }
+    EXPECT_EQ(limit_.limit(), 16U);
+}
+
+TEST_F(LimitFixture, DoesNotGrowWhenItIsNotReached) {
+    limit_.on_overload(now_, now_);
+    for (int i = 0; i < 100; ++i) {
+        limit_.on_reply(now_, now_ + milliseconds(10), 2);
+    }
+    EXPECT_EQ(limit_.limit(), 8U);
+}
+
+TEST(TokenBucket, LetsTenSecondsPassAtOnceAndThenTheRate) {
+    TokenBucket bucket(60'000);  // 60 a minute
+    Time now = kStart;
+    for (int i = 0; i < 10; ++i) {
+        ASSERT_LE(bucket.ready_at(1, now), now) << i;
+        bucket.take(1, now);
+    }
+    EXPECT_EQ(bucket.ready_at(1, now), now + seconds(1));
+    now += milliseconds(500);
+    EXPECT_EQ(bucket.ready_at(1, now), now + milliseconds(500));
+    now += milliseconds(500);
+    EXPECT_LE(bucket.ready_at(1, now), now);
+}
+
+TEST(TokenBucket, KeepsTheRateOverAMinuteHoweverItIsAsked) {
+    TokenBucket bucket(600'000);
+    Time now = kStart;
+    int taken = 0;
+    while (now < kStart + seconds(60)) {
+        if (bucket.ready_at(7, now) <= now) {
+            bucket.take(7, now);
+            taken += 7;
+        }
+        now += milliseconds(3);
+    }
+    EXPECT_NEAR(taken, 600 + 100, 8);
+}
+
+TEST(TokenBucket, LetsALargeCallGoOnDebt) {
+    TokenBucket bucket(60'000);
+    ASSERT_LE(bucket.ready_at(40, kStart), kStart);
+    bucket.take(40, kStart);
+    EXPECT_EQ(bucket.ready_at(1, kStart), kStart + seconds(31));
+}
+
+TEST(TokenBucket, SavesOneUnitHoweverSmallTheRate) {
+    TokenBucket bucket(500);  // one in two minutes
+    EXPECT_LE(bucket.ready_at(1, kStart), kStart);
+    bucket.take(1, kStart);
+    EXPECT_EQ(bucket.ready_at(1, kStart), kStart + seconds(120));
+}
+
+TEST(TokenBucket, WithoutALimitIsAlwaysReady) {
+    TokenBucket bucket;
+    for (int i = 0; i < 1000; ++i) {
+        ASSERT_LE(bucket.ready_at(1e9, kStart), kStart);
+        bucket.take(1e9, kStart);
+    }
+}
+
+class Breaker : public ::testing::Test {
+  protected:
+    using State = CircuitBreaker::State;
+    void fail(int times) {
+        for (int i = 0; i < times; ++i) {
+            breaker_.on_failure(breaker_.on_send(now_), false, now_);
+        }
+    }
+    CircuitBreaker breaker_{BreakerOptions{
+        .failures_to_open = 3, .first_cool_down = seconds(1), .longest_cool_down = seconds(4)}};
+    Time now_ = kStart;
+};
+
+TEST_F(Breaker, OpensAfterFailuresInARow) {
+    fail(2);
+    breaker_.on_success(breaker_.on_send(now_));
+    fail(2);
+    EXPECT_EQ(breaker_.state(now_), State::closed);
+    fail(1);
+    EXPECT_EQ(breaker_.state(now_), State::open);
+    EXPECT_EQ(breaker_.ready_at(now_), now_ + seconds(1));
+}
+
+TEST_F(Breaker, OpensAtOnceWithoutAConnection) {
+    breaker_.on_failure(breaker_.on_send(now_), true, now_);
+    EXPECT_EQ(breaker_.state(now_), State::open);
+}
+
+TEST_F(Breaker, LetsOneTrialThroughAfterTheCoolDown) {
+    fail(3);
+    now_ += seconds(1);
+    EXPECT_EQ(breaker_.state(now_), State::half_open);
+    EXPECT_TRUE(breaker_.on_send(now_));
+    EXPECT_EQ(breaker_.ready_at(now_), Time::max());
+    breaker_.on_success(true);
+    EXPECT_EQ(breaker_.state(now_), State::closed);
+    EXPECT_FALSE(breaker_.on_send(now_));
+}
+
+TEST_F(Breaker, CoolsDownTwiceAsLongAfterEachFailedTrial) {
+    fail(3);
+    for (const int cool_down : {1, 2, 4, 4}) {
+        EXPECT_EQ(breaker_.ready_at(now_), now_ + seconds(cool_down));
+        now_ += seconds(cool_down);
+        fail(1);
+    }
+    now_ += seconds(4);
+    breaker_.on_success(breaker_.on_send(now_));
+    fail(3);
+    EXPECT_EQ(breaker_.ready_at(now_), now_ + seconds(1));
+}
+
+TEST_F(Breaker, IgnoresLateFailuresOfCallsSentBefore) {
+    fail(3);
+    now_ += milliseconds(900);
+    breaker_.on_failure(false, false, now_);
+    EXPECT_EQ(breaker_.ready_at(now_), now_ + milliseconds(100));
+}
+
+TEST_F(Breaker, LetsAnotherTrialThroughWhenOneWasCancelled) {
+    fail(3);
+    now_ += seconds(1);
+    breaker_.on_no_answer(breaker_.on_send(now_));
+    EXPECT_LE(breaker_.ready_at(now_), now_);
+}
+
+}  // namespace
+}  // namespace dln::http
