@@ -1,0 +1,115 @@
+#pragma once
+// The client of one model that one or more endpoints serve: takes exchanges, sends their calls as far as
+// limits allow, tries them again, goes to another endpoint, and gives back exchanges that are done. One
+// object a rank, no threads. Calls are sent in the order of their exchanges; replies come in any order.
+//
+// What a single call meets ends in its exchange, as a failed item. What ends all work is failure(): every
+// endpoint refuses, or none has been alive for too long, or a server computes something else than it
+// should. The caller makes a BackendError of it.
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "llm/http/dialect.hpp"
+#include "llm/http/limits.hpp"
+#include "llm/http/retry.hpp"
+#include "llm/http/transport.hpp"
+
+namespace dln::http {
+
+/// An endpoint and its limits, which hold for all ranks together.
+struct ClientEndpoint {
+    EndpointOptions connection;
+    std::size_t most_in_flight = 16;
+    std::int64_t requests_a_minute = 0;  ///< prompts, as servers count; 0: no limit
+    std::int64_t tokens_a_minute = 0;    ///< in and out; 0: no limit
+};
+
+struct ClientOptions {
+    std::vector<ClientEndpoint> endpoints;
+    TransportOptions transport;  ///< most_connections follows from the endpoints
+    RetryPolicy retry;
+    InFlightOptions in_flight;  ///< `most` follows from the endpoints
+    BreakerOptions breaker;
+    /// A second copy of a call that takes so many times the median of recent calls; 0: never. At most one
+    /// call in ten gets one.
+    double hedge_after_medians = 0.0;
+    /// How long no endpoint may be alive while calls wait.
+    std::chrono::milliseconds patience{600'000};
+    std::uint64_t seed = 0;  ///< of the jitter
+    int rank = 0;
+    int ranks = 1;
+    std::string place;  ///< begins messages: file and pointer
+};
+
+/// What has happened so far, for people and metrics.
+struct Counters {
+    std::int64_t exchanges = 0;                     ///< finished
+    std::int64_t calls = 0;                         ///< sent, further tries and copies included
+    std::int64_t answered = 0;                      ///< understood replies
+    std::array<std::int64_t, kOutcomes> retries{};  ///< calls tried again, by the class of outcome
+    std::array<std::int64_t, kTransportFaults> faults{};
+    std::int64_t malformed = 0;  ///< replies with status 200 that were none
+    std::int64_t failed = 0;     ///< calls that came to nothing, by refusal or too many tries
+    std::int64_t failovers = 0;  ///< further tries that went to another endpoint
+    std::int64_t hedges = 0;
+    std::int64_t hedges_won = 0;  ///< where the copy replied first
+    std::int64_t bytes_sent = 0;  ///< bodies
+    std::int64_t bytes_received = 0;
+    std::int64_t retried_tokens = 0;  ///< estimated tokens of further tries and copies
+    std::int64_t limit_decreases = 0;
+    std::int64_t breaker_openings = 0;
+    std::chrono::microseconds queued{0};      ///< sum over calls, until they were first sent
+    std::chrono::microseconds backed_off{0};  ///< sum over delays before further tries
+};
+
+struct FinishedExchange {
+    std::uint64_t id = 0;
+    std::unique_ptr<Exchange> exchange;
+};
+
+/// The answer to a single call; status 0: none, see `reason`.
+struct Answer {
+    int status = 0;
+    std::string body;
+    std::string reason;
+};
+
+class Client {
+  public:
+    /// The model that a reply says it comes from (Dialect::reply_model).
+    using ModelOf = std::function<std::string(std::string_view body)>;
+    /// Throws UsageError as Transport::add_endpoint does, and when no endpoint has a place for this rank.
+    Client(ClientOptions options, ModelOf model_of);
+    Client(Client&&) noexcept;
+    Client& operator=(Client&&) noexcept;
+    ~Client();
+    /// Takes an exchange. Never blocks. Pre: no exchange of this id is pending.
+    void submit(std::uint64_t id, std::unique_ptr<Exchange> exchange);
+    /// Works for at most `timeout` and returns as soon as some exchange is done. After failure() nothing
+    /// comes any more.
+    [[nodiscard]] std::vector<FinishedExchange> poll(std::chrono::milliseconds timeout);
+    /// Asks one endpoint and waits: for what a server says of itself. Tries again for at most `patience`
+    /// while there is no connection or the server is busy; any other status is an answer. Exchanges go on
+    /// meanwhile and are handed out by the next poll.
+    [[nodiscard]] Answer ask(std::size_t endpoint, Call call, std::chrono::milliseconds patience);
+    /// Exchanges that are not done.
+    [[nodiscard]] std::size_t pending() const noexcept;
+    /// Calls that this rank may have in flight, over all endpoints.
+    [[nodiscard]] std::size_t most_in_flight() const noexcept;
+    /// Why nothing can be computed any more, with each endpoint's reason; empty while it can.
+    [[nodiscard]] const std::string& failure() const noexcept;
+    [[nodiscard]] Counters counters() const;
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace dln::http
