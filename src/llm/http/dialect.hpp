@@ -23,32 +23,37 @@ struct Call {
     int prompts = 1;
 };
 
-/// What became of a reply.
+/// What became of a reply, or of a call that got none.
 struct Verdict {
     enum class Kind {
         taken,      ///< understood; what follows from it is in `more`
         malformed,  ///< cut, garbled, wrong lengths, not finite: the same call may do better again
-        refused,    ///< the server will never answer this call: its items have failed with `reason`
-        broken,     ///< the server computes something else than it should: nothing of it may be used
+        refused,  ///< no result can come of this call, or of one of its prompts: asking again is of no
+                  ///< use, and what depended on it has failed with a reason
+        broken,  ///< the server computes something else than it should: nothing of it may be used.
+                 ///< All items of the exchange have failed, and done() is true
     };
     Kind kind = Kind::taken;
-    std::string reason;      ///< for people; never contains a key; printable, at most some 300 bytes
-    std::vector<Call> more;  ///< calls that have become possible; numbered on from those so far
+    std::string reason;  ///< for people; never contains a key; printable, at most some 300 bytes
+    std::vector<Call> more;  ///< calls that have become possible, with `taken` and `refused`
 };
 
 /// The conversation about one Request: calls, whose replies may make further calls
-/// possible. Calls of an exchange are numbered in the order in which they were handed out.
+/// possible. Calls of an exchange are numbered in the order in which they were handed out. What an exchange
+/// makes of replies does not depend on the order in which they come. It must not outlive its dialect.
 class Exchange {
   public:
     virtual ~Exchange() = default;
     /// The calls that need nothing. May be empty when nothing can be asked; then done() is true.
     [[nodiscard]] virtual std::vector<Call> begin() = 0;
     /// The reply to call `index`, with HTTP status 200. May be called again for the same index after
-    /// `malformed`.
+    /// `malformed`, which leaves everything as it was. Each call is answered or failed once.
     [[nodiscard]] virtual Verdict take(std::size_t index, std::string_view body) = 0;
     /// Call `index` came to nothing: the server answered `status` (400: what it cannot do; see body), or
-    /// the client gave up after its retries (`status` 0). The exchange fails the items that depended on it
-    /// with `reason`, or returns `taken` with other calls (a list of prompts is split on status 400).
+    /// the client gave up after its retries (`status` 0 when there is no answer at all). The exchange fails
+    /// the items that depended on it, with the server's words or `reason`, and returns `refused`. A list of
+    /// prompts is split instead, `taken` with a call for each, when one of them can be the cause: status
+    /// 400, 413, 422 or 500, or replies that were malformed.
     [[nodiscard]] virtual Verdict fail(std::size_t index,
                                        int status,
                                        std::string_view body,
@@ -63,20 +68,26 @@ class Exchange {
 
 /// What the client knows of a server when it makes calls.
 struct ServerFacts {
-    std::string model;             ///< the name to send
-    int context_tokens = 0;        ///< most tokens of a context with its target or output
+    std::string model;               ///< the name to send
+    int context_tokens = 0;          ///< most tokens of a context with its target or output
     std::size_t prompts_a_call = 1;  ///< most prompts in one call, where the dialect can do lists
     /// Text that scored prompts begin with ("<|im_start|>", "<s>"): for servers whose echo is right only
-    /// behind a begin-of-sequence token. Empty: nothing.
+    /// behind a begin-of-sequence token. Not for chat contexts, whose template has it, and not for forced
+    /// tokens. Empty: nothing.
     std::string begin_text;
     bool can_tokenise = false;  ///< the server has a tokeniser endpoint
+    bool takes_tokens = true;   ///< prompts may be token ids; false: the tokeniser only counts
     int slots = 0;              ///< llama-server's slots; 0: unknown
+    /// What the server says it is ("vllm", "tgi 3.3.4"): for people, and for fields that not all servers of
+    /// a dialect take. Empty: nothing.
+    std::string software;
 };
 
 class Dialect {
   public:
     virtual ~Dialect() = default;
-    [[nodiscard]] virtual std::string_view name() const noexcept = 0;  ///< as /backend/dialect names it
+    /// As /backend/dialect names it.
+    [[nodiscard]] virtual std::string_view name() const noexcept = 0;
     [[nodiscard]] virtual bool can_score() const noexcept = 0;
     [[nodiscard]] virtual bool can_generate() const noexcept = 0;
     [[nodiscard]] virtual std::unique_ptr<Exchange> score(const ServerFacts& server,

@@ -19,8 +19,8 @@
 
 #include "dln/error.hpp"
 
-#include "unit/http/loopback_server.hpp"
 #include "support/temporary_directory.hpp"
+#include "unit/http/loopback_server.hpp"
 
 namespace dln::http {
 namespace {

@@ -1,0 +1,36 @@
+#include "llm/http/dialect.hpp"
+
+#include "llm/http/dialects.hpp"
+
+namespace dln::http {
+namespace {
+
+struct Entry {
+    const char* name;
+    std::unique_ptr<Dialect> (*make)();
+};
+
+constexpr Entry kDialects[] = {
+    {"openai", make_openai_dialect},     {"openai-chat", make_openai_chat_dialect},
+    {"together", make_together_dialect}, {"sglang", make_sglang_dialect},
+    {"tgi", make_tgi_dialect},           {"llama-server", make_llama_server_dialect}};
+
+}  // namespace
+
+std::unique_ptr<Dialect> make_dialect(std::string_view name) {
+    for (const Entry& entry : kDialects) {
+        if (entry.name == name) return entry.make();
+    }
+    return nullptr;
+}
+
+const std::vector<std::string>& dialect_names() {
+    static const std::vector<std::string> names = [] {
+        std::vector<std::string> all;
+        for (const Entry& entry : kDialects) all.emplace_back(entry.name);
+        return all;
+    }();
+    return names;
+}
+
+}  // namespace dln::http

@@ -1,0 +1,188 @@
+// Scores from the log-probabilities that a server returns for the prompt itself. Without a tokeniser the
+// context is scored once more, alone, since only the server knows how many tokens it has.
+
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "llm/http/echo_check.hpp"
+#include "llm/http/score_exchange.hpp"
+
+namespace dln::http {
+namespace {
+
+class EchoExchange final : public ScoreExchange {
+  public:
+    EchoExchange(const EchoWire& wire,
+                 const Tokeniser* tokeniser,
+                 const ServerFacts& server,
+                 ScoreRequest request)
+        : ScoreExchange(tokeniser, server, std::move(request)), wire_(wire) {}
+
+  private:
+    /// The server's reply for the context alone, and for targets that came before it.
+    struct Awaiting {
+        std::optional<CheckedEcho> context;
+        std::vector<std::optional<CheckedEcho>> targets;
+    };
+
+    std::size_t prompts_a_call() const override { return wire_.prompts_a_call(server()); }
+    bool one_item_a_call() const override { return wire_.one_item_a_call(); }
+
+    std::vector<Ask> asks_for(std::size_t item, std::size_t target) const override {
+        return {{.purpose = Ask::Purpose::prompt, .item = item, .target = target}};
+    }
+
+    EchoPrompt prompt_of(const Ask& ask) const {
+        EchoPrompt prompt{.text = whole_text(ask.item, ask.target),
+                          .begin_bytes = item(ask.item).begin_bytes};
+        if (tokenises()) {
+            prompt.tokens = item(ask.item).targets[ask.target].tokens;
+            prompt.first_wanted = item(ask.item).tokens.size();
+        }
+        return prompt;
+    }
+
+    std::vector<EchoPrompt> prompts_of(std::span<const Ask> asks) const {
+        std::vector<EchoPrompt> prompts;
+        for (const Ask& ask : asks) prompts.push_back(prompt_of(ask));
+        return prompts;
+    }
+
+    Call make_call(std::span<const Ask> asks) const override {
+        const std::vector<EchoPrompt> prompts = prompts_of(asks);
+        Call call = wire_.score(server(), prompts);
+        call.prompts = static_cast<int>(prompts.size());
+        for (const EchoPrompt& prompt : prompts) {
+            call.estimated_tokens +=
+                1 + (prompt.tokens.empty() ? estimated_tokens(prompt.text.size())
+                                           : static_cast<std::int64_t>(prompt.tokens.size()));
+        }
+        return call;
+    }
+
+    Verdict take_prompts(std::span<const Ask> asks, const Json& reply) override {
+        const std::vector<EchoPrompt> prompts = prompts_of(asks);
+        const EchoReply read = wire_.read(reply, prompts);
+        if (read.kind != Verdict::Kind::taken) return {.kind = read.kind, .reason = read.reason};
+        std::size_t sent = 0;
+        for (const EchoPrompt& prompt : prompts) sent += prompt.tokens.size();
+        if (counts_fewer(read, sent)) return cut_silently(read, sent);
+        std::vector<CheckedEcho> checked;
+        std::size_t returned = 0;
+        for (std::size_t i = 0; i < prompts.size(); ++i) {
+            checked.push_back(check_echo(read.echoes[i], prompts[i]));
+            const CheckedEcho& last = checked.back();
+            if (last.kind == Verdict::Kind::malformed || last.kind == Verdict::Kind::broken) {
+                return {.kind = last.kind, .reason = last.reason};
+            }
+            returned += last.tokens;
+        }
+        if (counts_fewer(read, returned)) return cut_silently(read, returned);
+        count(read.counted, returned);
+        Verdict verdict;
+        for (std::size_t i = 0; i < prompts.size(); ++i) {
+            std::string why = accept(asks[i], prompts[i], std::move(checked[i]));
+            if (why.empty()) continue;
+            verdict.kind = Verdict::Kind::refused;
+            verdict.reason = std::move(why);
+        }
+        return verdict;
+    }
+
+    static bool counts_fewer(const EchoReply& read, std::size_t tokens) {
+        return read.counted.prompt && *read.counted.prompt < static_cast<std::int64_t>(tokens);
+    }
+
+    static Verdict cut_silently(const EchoReply& read, std::size_t tokens) {
+        return {
+            .kind = Verdict::Kind::broken,
+            .reason = fmt::format("the server counts {} prompt tokens where there are {}: it cuts "
+                                  "prompts silently",
+                                  *read.counted.prompt, tokens)};
+    }
+
+    // Returns why it failed.
+    std::string accept(const Ask& ask, const EchoPrompt& prompt, CheckedEcho checked) {
+        const bool is_context = ask.target == Ask::kContext;
+        if (checked.kind == Verdict::Kind::refused) {
+            if (is_context) {
+                fail_item(ask.item, checked.reason);
+            } else {
+                fail_target(ask.item, ask.target, checked.reason);
+            }
+            return checked.reason;
+        }
+        if (!prompt.tokens.empty()) {
+            return settle_values(ask, prompt.first_wanted, checked.values);
+        }
+        if (awaiting_.size() <= ask.item) awaiting_.resize(ask.item + 1);
+        Awaiting& awaiting = awaiting_[ask.item];
+        awaiting.targets.resize(item(ask.item).targets.size());
+        if (!is_context) {
+            awaiting.targets[ask.target] = std::move(checked);
+            return settle_awaiting(ask.item, ask.target);
+        }
+        awaiting.context = std::move(checked);
+        std::string why;
+        for (std::size_t t = 0; t < awaiting.targets.size(); ++t) {
+            if (std::string each = settle_awaiting(ask.item, t); !each.empty()) why = each;
+        }
+        return why;
+    }
+
+    std::string settle_awaiting(std::size_t item, std::size_t target) {
+        const std::optional<CheckedEcho>& context = awaiting_[item].context;
+        std::optional<CheckedEcho>& whole = awaiting_[item].targets[target];
+        if (!context || !whole || is_settled(item, target)) return {};
+        std::string why;
+        if (context->has_lead != whole->has_lead || context->has_begin != whole->has_begin) {
+            why = "the server begins the context alone with other tokens than the whole text";
+        } else if (whole->tokens <= context->tokens) {
+            why = "the target adds no token to the context";
+        }
+        if (!why.empty()) {
+            fail_target(item, target, why);
+            return why;
+        }
+        const std::size_t wanted = whole->tokens - context->tokens;
+        // The first token has no value, and the context has one token at least.
+        const std::span<const LogProb> values =
+            std::span(whole->values).last(std::min(wanted, whole->values.size()));
+        return settle_values({.item = item, .target = target}, context->tokens, values);
+    }
+
+    std::string settle_values(const Ask& ask,
+                              std::size_t context_tokens,
+                              std::span<const LogProb> values) {
+        std::vector<double> log_probs;
+        for (const LogProb& value : values) {
+            if (value.kind == LogProb::Kind::good) {
+                log_probs.push_back(value.value);
+                continue;
+            }
+            const std::string why = fmt::format(
+                "the server gives its stand-in for minus infinity to token {} of the target: its "
+                "probability is not known",
+                log_probs.size());
+            fail_target(ask.item, ask.target, why);
+            return why;
+        }
+        settle(ask.item, ask.target, context_tokens, std::move(log_probs));
+        return {};
+    }
+
+    const EchoWire& wire_;
+    std::vector<Awaiting> awaiting_;  // by item; only without a tokeniser
+};
+
+}  // namespace
+
+std::unique_ptr<Exchange> make_echo_exchange(const EchoWire& wire,
+                                             const Tokeniser* tokeniser,
+                                             const ServerFacts& server,
+                                             ScoreRequest request) {
+    return std::make_unique<EchoExchange>(wire, tokeniser, server, std::move(request));
+}
+
+}  // namespace dln::http

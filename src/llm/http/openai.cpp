@@ -1,0 +1,168 @@
+// /v1/completions with echo and log-probabilities. Three ways, by what the server has:
+//   - it tokenises and takes token ids (vLLM): ids are sent, and each returned entry names its id;
+//   - it tokenises only (llama-cpp-python): texts are sent, and the number of tokens is known;
+//   - neither: texts are sent, the context alone as well, and tokens are told by their texts.
+
+#include <charconv>
+
+#include "llm/http/dialects.hpp"
+#include "llm/http/openai_shapes.hpp"
+#include "llm/http/prompt_tokeniser.hpp"
+#include "llm/http/score_exchange.hpp"
+#include "llm/http/write_exchange.hpp"
+
+namespace dln::http {
+namespace {
+
+/// The ids of entries that are all like "token_id:123".
+std::vector<TokenId> ids_in_texts(const std::vector<std::string>& texts) {
+    constexpr std::string_view kPrefix = "token_id:";
+    std::vector<TokenId> ids;
+    for (const std::string& text : texts) {
+        if (!text.starts_with(kPrefix)) return {};
+        const char* begin = text.data() + kPrefix.size();
+        const char* end = text.data() + text.size();
+        TokenId id = 0;
+        const auto [stopped, error] = std::from_chars(begin, end, id);
+        if (error != std::errc() || stopped != end || id < 0) return {};
+        ids.push_back(id);
+    }
+    return ids;
+}
+
+class OpenAiEcho final : public EchoWire {
+  public:
+    std::size_t prompts_a_call(const ServerFacts& server) const override {
+        return server.prompts_a_call;
+    }
+
+    Call score(const ServerFacts& server, std::span<const EchoPrompt> prompts) const override {
+        // max_tokens 0 would do for vLLM, and means "without end" to llama-cpp-python.
+        Json body{{"model", server.model}, {"echo", true},       {"logprobs", 1},
+                  {"max_tokens", 1},       {"temperature", 0.0}, {"top_p", 1.0}};
+        add_neutral_sampling(body);
+        const bool as_tokens = server.can_tokenise && server.takes_tokens;
+        if (as_tokens) {
+            body["return_token_ids"] = true;
+            body["return_tokens_as_token_ids"] = true;
+        }
+        if (prompts.size() == 1) {
+            body["prompt"] = as_tokens ? Json(prompts[0].tokens) : Json(prompts[0].text);
+        } else {
+            Json& list = body["prompt"] = Json::array();
+            for (const EchoPrompt& prompt : prompts) {
+                list.push_back(as_tokens ? Json(prompt.tokens) : Json(prompt.text));
+            }
+        }
+        return {.path = "/v1/completions", .body = body_of(body)};
+    }
+
+    EchoReply read(const Json& reply, std::span<const EchoPrompt> prompts) const override {
+        const auto choices = choices_in_order(reply, prompts.size());
+        if (!choices) return {.kind = Verdict::Kind::malformed, .reason = kBadChoices};
+        EchoReply result{.counted = counted_usage(reply)};
+        for (const Json* choice : *choices) {
+            result.echoes.emplace_back();
+            result.reason = read_choice(*choice, result.echoes.back());
+            if (!result.reason.empty()) {
+                result.kind = Verdict::Kind::malformed;
+                return result;
+            }
+        }
+        return result;
+    }
+
+  private:
+    // Returns what is malformed. A choice without log-probabilities is an echo without entries.
+    static std::string read_choice(const Json& choice, Echo& echo) {
+        const Json* log_probs = member(choice, "logprobs");
+        if (log_probs == nullptr || log_probs->is_null()) return {};
+        const Json* values = member(log_probs, "token_logprobs");
+        const Json* tokens = member(log_probs, "tokens");
+        // llama-server's own shape, for what it generated.
+        if (member(log_probs, "content") != nullptr && values == nullptr) return {};
+        if (values == nullptr || !values->is_array() || tokens == nullptr || !tokens->is_array()) {
+            return "logprobs without tokens and token_logprobs";
+        }
+        if (values->size() != tokens->size()) return "tokens and token_logprobs differ in length";
+        for (const Json& value : *values) echo.values.push_back(&value);
+        for (const Json& token : *tokens) {
+            const std::string* text = text_of(&token);
+            if (text == nullptr) return "a token that is no text";
+            echo.texts.push_back(*text);
+        }
+        echo.ids = ids_in_texts(echo.texts);
+        const Json* named = member(choice, "prompt_token_ids");
+        if (named == nullptr || named->is_null()) return {};
+        const auto ids = token_list(named);
+        if (!ids) return "prompt_token_ids that are no token ids";
+        if (echo.ids.empty()) {
+            echo.ids = *ids;
+        } else if (ids->size() <= echo.ids.size() &&
+                   !std::equal(ids->begin(), ids->end(), echo.ids.begin())) {
+            // Fewer entries than tokens sent are the business of check_echo: it may be an ignored echo.
+            return "prompt_token_ids and tokens contradict each other";
+        }
+        return {};
+    }
+};
+
+class OpenAiDialect final : public Dialect {
+  public:
+    std::string_view name() const noexcept override { return "openai"; }
+    bool can_score() const noexcept override { return true; }
+    bool can_generate() const noexcept override { return true; }
+
+    std::unique_ptr<Exchange> score(const ServerFacts& server,
+                                    ScoreRequest request) const override {
+        return make_echo_exchange(echo_, &tokeniser_, server, std::move(request));
+    }
+    std::unique_ptr<Exchange> generate(const ServerFacts& server,
+                                       GenerateRequest request) const override {
+        return make_write_exchange(writer_, nullptr, server, std::move(request));
+    }
+
+    std::vector<Call> describe() const override {
+        return {{.path = "/v1/models"},
+                ask_for_tokenise(),
+                {.path = "/extras/tokenize", .body = body_of({{"input", "a"}})}};
+    }
+    std::string learn(std::size_t index,
+                      int status,
+                      std::string_view body,
+                      ServerFacts& server) const override {
+        if (index == 0) return learn_models(status, body, server);
+        ServerFacts tried;
+        learn_tokenise(status, body, tried);
+        if (!tried.can_tokenise || server.can_tokenise) return {};
+        server.can_tokenise = true;
+        server.takes_tokens = index == 1;
+        return {};
+    }
+
+    std::optional<Call> count_tokens(const ServerFacts& server,
+                                     const Context& context) const override {
+        if (!server.can_tokenise) return std::nullopt;
+        if (!context.chat) return tokeniser_.tokenise(server, context.text, false);
+        if (!tokeniser_.why_no_chat(server).empty()) return std::nullopt;
+        return tokeniser_.render(server, context.text, {});
+    }
+    std::optional<int> counted_tokens(std::string_view body) const override {
+        const auto tokens = tokeniser_.read_tokens(parse_reply(body).value);
+        return tokens ? std::optional(static_cast<int>(tokens->size())) : std::nullopt;
+    }
+    std::string reply_model(std::string_view body) const override {
+        return outermost_text(body, "model");
+    }
+
+  private:
+    OpenAiEcho echo_;
+    PromptTokeniser tokeniser_{true};
+    CompletionsWriter writer_{{.lists = true}};
+};
+
+}  // namespace
+
+std::unique_ptr<Dialect> make_openai_dialect() { return std::make_unique<OpenAiDialect>(); }
+
+}  // namespace dln::http

@@ -1,0 +1,103 @@
+// /v1/chat/completions and nothing else: a chat context is its one user message. A plain context is refused,
+// since as a message it would be another text to the model than the one that the template says.
+
+#include "llm/http/dialects.hpp"
+#include "llm/http/openai_shapes.hpp"
+#include "llm/http/write_exchange.hpp"
+
+namespace dln::http {
+namespace {
+
+constexpr const char* kNoScores =
+    "openai-chat returns log-probabilities of generated tokens only, so it cannot score; use "
+    "openai (vLLM), "
+    "sglang or llama-server, or an accuracy objective";
+
+/// Every target with the same error: asking would be of no use.
+class RefusedScores final : public Exchange {
+  public:
+    explicit RefusedScores(const ScoreRequest& request) {
+        for (const ScoreItem& item : request.items) {
+            ++usage_.calls;
+            reply_.scores.emplace_back(item.targets.size(),
+                                       TargetScore{.token_log_probs = {}, .error = kNoScores});
+        }
+    }
+    std::vector<Call> begin() override { return {}; }
+    Verdict take(std::size_t /*index*/, std::string_view /*body*/) override {
+        return {.kind = Verdict::Kind::refused, .reason = kNoScores};
+    }
+    Verdict fail(std::size_t /*index*/,
+                 int /*status*/,
+                 std::string_view /*body*/,
+                 std::string_view /*reason*/) override {
+        return {.kind = Verdict::Kind::refused, .reason = kNoScores};
+    }
+    bool done() const override { return true; }
+    Reply take_reply() override { return std::move(reply_); }
+    Usage usage() const override { return usage_; }
+
+  private:
+    ScoreReply reply_;
+    Usage usage_;
+};
+
+/// True when the server is known to take sampling fields beyond OpenAI's own.
+bool takes_more_sampling(const ServerFacts& server) {
+    return server.software == "vllm" || server.software == "sglang" ||
+           server.software == "llamacpp" || server.software == "me";  // llama-cpp-python
+}
+
+CompletionsWriter::Options options(bool neutral_sampling) {
+    return {.neutral_sampling = neutral_sampling,
+            .most_stops = 4,  // OpenAI's limit
+            .why_no_plain =
+                "openai-chat takes chat contexts only: set \"chat\": true in the template, or use "
+                "the dialect openai for plain ones"};
+}
+
+class OpenAiChatDialect final : public Dialect {
+  public:
+    std::string_view name() const noexcept override { return "openai-chat"; }
+    bool can_score() const noexcept override { return false; }
+    bool can_generate() const noexcept override { return true; }
+
+    std::unique_ptr<Exchange> score(const ServerFacts& /*server*/,
+                                    ScoreRequest request) const override {
+        return std::make_unique<RefusedScores>(request);
+    }
+    std::unique_ptr<Exchange> generate(const ServerFacts& server,
+                                       GenerateRequest request) const override {
+        return make_write_exchange(takes_more_sampling(server) ? neutral_ : strict_, nullptr,
+                                   server, std::move(request));
+    }
+    std::vector<Call> describe() const override { return {{.path = "/v1/models"}}; }
+    std::string learn(std::size_t /*index*/,
+                      int status,
+                      std::string_view body,
+                      ServerFacts& server) const override {
+        return learn_models(status, body, server);
+    }
+    std::optional<Call> count_tokens(const ServerFacts& /*server*/,
+                                     const Context& /*context*/) const override {
+        return std::nullopt;
+    }
+    std::optional<int> counted_tokens(std::string_view /*body*/) const override {
+        return std::nullopt;
+    }
+    std::string reply_model(std::string_view body) const override {
+        return outermost_text(body, "model");
+    }
+
+  private:
+    CompletionsWriter neutral_{options(true)};
+    CompletionsWriter strict_{options(false)};
+};
+
+}  // namespace
+
+std::unique_ptr<Dialect> make_openai_chat_dialect() {
+    return std::make_unique<OpenAiChatDialect>();
+}
+
+}  // namespace dln::http

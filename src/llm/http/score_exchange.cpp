@@ -1,0 +1,314 @@
+#include "llm/http/score_exchange.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "dln/error.hpp"
+#include "dln/text/utf8.hpp"
+
+namespace dln::http {
+namespace {
+
+std::string not_utf8(std::string_view what, std::size_t offset) {
+    return fmt::format("the {} is not UTF-8: the byte at offset {} is invalid", what, offset);
+}
+
+}  // namespace
+
+ScoreExchange::ScoreExchange(const Tokeniser* tokeniser, ServerFacts server, ScoreRequest request)
+    : tokeniser_(tokeniser), server_(std::move(server)), request_(std::move(request)) {
+    reply_.scores.resize(request_.items.size());
+    items_.resize(request_.items.size());
+    for (std::size_t i = 0; i < items_.size(); ++i) {
+        reply_.scores[i].resize(request_.items[i].targets.size());
+        items_[i].targets.resize(request_.items[i].targets.size());
+    }
+}
+
+std::vector<Call> ScoreExchange::begin() {
+    std::vector<Call> calls;
+    for (std::size_t i = 0; i < items_.size(); ++i) start_item(i, calls);
+    hand_out_ready(calls);
+    return calls;
+}
+
+void ScoreExchange::start_item(std::size_t index, std::vector<Call>& more) {
+    ++usage_.calls;
+    const ScoreItem& asked = request_.items[index];
+    if (const auto bad = find_invalid_utf8(asked.context.text)) {
+        return fail_item(index, not_utf8("context", *bad));
+    }
+    for (std::size_t t = 0; t < asked.targets.size(); ++t) {
+        if (asked.targets[t].empty()) fail_target(index, t, "the target is empty");
+        if (const auto bad = find_invalid_utf8(asked.targets[t])) {
+            fail_target(index, t, not_utf8("target", *bad));
+        }
+    }
+    const auto& targets = items_[index].targets;
+    if (std::ranges::all_of(targets, [](const Target& target) { return target.settled; })) return;
+    if (asked.context.chat) {
+        if (const std::string why = why_no_chat(); !why.empty()) return fail_item(index, why);
+        return render(index, more);
+    }
+    items_[index].begin_bytes = server_.begin_text.size();
+    items_[index].head = server_.begin_text + asked.context.text;
+    prepare_item(index, more);
+}
+
+std::string ScoreExchange::why_no_chat() const {
+    if (!tokenises()) {
+        return "a chat context can be scored only where the server's tokeniser renders it (vLLM, "
+               "llama-server); without, write the template without chat";
+    }
+    return tokeniser_->why_no_chat(server_);
+}
+
+void ScoreExchange::render(std::size_t index, std::vector<Call>& more) {
+    add_call(tokeniser_->render(server_, request_.items[index].context.text, items_[index].chat),
+             {{.purpose = Ask::Purpose::render, .item = index}}, more);
+}
+
+// Pre: the item's head is known.
+void ScoreExchange::prepare_item(std::size_t index, std::vector<Call>& more) {
+    if (!tokenises() && items_[index].head.empty()) {
+        return fail_item(index, "the context is empty: nothing predicts the target");
+    }
+    if (tokenises()) {
+        tokenise(index, Ask::kContext, more);
+    } else {
+        make_ready(index, Ask::kContext);
+    }
+    for (std::size_t t = 0; t < items_[index].targets.size(); ++t) {
+        if (is_settled(index, t)) continue;
+        if (tokenises()) {
+            tokenise(index, t, more);
+        } else {
+            make_ready(index, t);
+        }
+    }
+}
+
+void ScoreExchange::tokenise(std::size_t item, std::size_t target, std::vector<Call>& more) {
+    const bool is_context = target == Ask::kContext;
+    add_call(
+        tokeniser_->tokenise(server_, whole_text(item, target), items_[item].chat.has_text),
+        {{.purpose = is_context ? Ask::Purpose::tokenise_context : Ask::Purpose::tokenise_target,
+          .item = item,
+          .target = target}},
+        more);
+}
+
+void ScoreExchange::make_ready(std::size_t item, std::size_t target) {
+    for (const Ask& ask : asks_for(item, target)) ready_.push_back(ask);
+}
+
+void ScoreExchange::make_ready_if_tokenised(std::size_t item, std::size_t target) {
+    const std::size_t context_size = items_[item].tokens.size();
+    const std::size_t size = items_[item].targets[target].tokens.size();
+    if (is_settled(item, target) || context_size == 0 || size == 0) return;
+    if (size <= context_size) {
+        return fail_target(item, target, "the target adds no token to the context");
+    }
+    if (server_.context_tokens > 0 && size > static_cast<std::size_t>(server_.context_tokens)) {
+        return fail_target(item, target,
+                           too_long(context_size, size - context_size, server_.context_tokens));
+    }
+    make_ready(item, target);
+}
+
+void ScoreExchange::hand_out_ready(std::vector<Call>& more) {
+    const std::size_t limit = std::max<std::size_t>(prompts_a_call(), 1);
+    if (ready_.empty() || (limit > 1 && !book_.none_preparing())) return;
+    std::sort(ready_.begin(), ready_.end());
+    for (std::size_t first = 0; first < ready_.size();) {
+        std::size_t end = first + 1;
+        while (end < ready_.size() && end - first < limit &&
+               (!one_item_a_call() || ready_[end].item == ready_[first].item)) {
+            ++end;
+        }
+        const std::vector<Ask> asks(ready_.begin() + static_cast<std::ptrdiff_t>(first),
+                                    ready_.begin() + static_cast<std::ptrdiff_t>(end));
+        add_call(make_call(asks), asks, more);
+        first = end;
+    }
+    ready_.clear();
+}
+
+void ScoreExchange::add_call(Call call, std::vector<Ask> asks, std::vector<Call>& more) {
+    book_.open(std::move(asks));
+    more.push_back(std::move(call));
+}
+
+Verdict ScoreExchange::take(std::size_t index, std::string_view body) {
+    if (book_.is_closed_for_good()) return {.kind = Verdict::Kind::broken, .reason = broken_};
+    const std::vector<Ask> asks = book_.asks(index);
+    const ParsedReply parsed = parse_reply(body);
+    Verdict verdict;
+    if (!parsed.ok()) {
+        verdict = {.kind = Verdict::Kind::malformed, .reason = parsed.error};
+    } else {
+        std::vector<Call> more;
+        verdict = take_parsed(asks, parsed.value, more);
+        if (verdict.kind == Verdict::Kind::broken) return break_off(std::move(verdict.reason));
+        verdict.more = std::move(more);
+    }
+    if (verdict.kind == Verdict::Kind::malformed) {
+        book_.note_malformed(index);
+        return verdict;
+    }
+    book_.close(index);
+    hand_out_ready(verdict.more);
+    return verdict;
+}
+
+Verdict ScoreExchange::take_parsed(const std::vector<Ask>& asks,
+                                   const Json& reply,
+                                   std::vector<Call>& more) {
+    if (const Json* error = member(reply, "error"); error != nullptr && !error->is_null()) {
+        return {.kind = Verdict::Kind::malformed,
+                .reason = "the server answered with an error: " + server_words(body_of(reply))};
+    }
+    switch (asks.front().purpose) {
+        case Ask::Purpose::render:
+            return take_rendered(asks.front().item, reply, more);
+        case Ask::Purpose::tokenise_context:
+        case Ask::Purpose::tokenise_target:
+            return take_tokens(asks.front(), reply);
+        case Ask::Purpose::prompt:
+            break;
+    }
+    return take_prompts(asks, reply);
+}
+
+Verdict ScoreExchange::take_rendered(std::size_t index,
+                                     const Json& reply,
+                                     std::vector<Call>& more) {
+    Item& item = items_[index];
+    if (!tokeniser_->read_rendered(reply, item.chat)) {
+        return {.kind = Verdict::Kind::malformed, .reason = "no rendered chat in the reply"};
+    }
+    if (!item.chat.has_text) {
+        render(index, more);
+    } else {
+        item.head = item.chat.text;
+        prepare_item(index, more);
+    }
+    return {};
+}
+
+Verdict ScoreExchange::take_tokens(const Ask& ask, const Json& reply) {
+    auto tokens = tokeniser_->read_tokens(reply);
+    if (!tokens) return {.kind = Verdict::Kind::malformed, .reason = "no token ids in the reply"};
+    Item& item = items_[ask.item];
+    if (ask.purpose == Ask::Purpose::tokenise_target) {
+        if (tokens->empty()) {
+            fail_target(ask.item, ask.target, "the target adds no token to the context");
+        }
+        item.targets[ask.target].tokens = std::move(*tokens);
+        make_ready_if_tokenised(ask.item, ask.target);
+        return {};
+    }
+    if (tokens->empty()) {
+        fail_item(ask.item, "the context is empty: nothing predicts the target");
+    } else if (!item.chat.tokens.empty() && item.chat.tokens != *tokens) {
+        fail_item(ask.item, "the text of the rendered chat has other tokens than the chat itself");
+    }
+    item.tokens = std::move(*tokens);
+    for (std::size_t t = 0; t < item.targets.size(); ++t) make_ready_if_tokenised(ask.item, t);
+    return {};
+}
+
+Verdict ScoreExchange::fail(std::size_t index,
+                            int status,
+                            std::string_view body,
+                            std::string_view reason) {
+    if (book_.is_closed_for_good()) return {.kind = Verdict::Kind::broken, .reason = broken_};
+    const std::vector<Ask> asks = book_.asks(index);
+    const bool split = asks.size() > 1 && (may_be_split(status) || book_.was_malformed(index));
+    Verdict verdict;
+    if (split) {
+        for (const Ask& ask : asks) add_call(make_call({&ask, 1}), {ask}, verdict.more);
+    } else {
+        verdict.kind = Verdict::Kind::refused;
+        verdict.reason = status == 0 ? printable(reason)
+                                     : fmt::format("the server refused this (HTTP {}): {}", status,
+                                                   server_words(body));
+        if (verdict.reason.empty()) verdict.reason = "no answer from the server";
+        for (const Ask& ask : asks) give_up(ask, verdict.reason);
+    }
+    book_.close(index);
+    hand_out_ready(verdict.more);
+    return verdict;
+}
+
+void ScoreExchange::give_up(const Ask& ask, std::string_view reason) {
+    if (ask.target == Ask::kContext) {
+        fail_item(ask.item, reason);
+    } else {
+        fail_target(ask.item, ask.target, reason);
+    }
+}
+
+Verdict ScoreExchange::break_off(std::string reason) {
+    broken_ = std::move(reason);
+    for (std::size_t i = 0; i < items_.size(); ++i) {
+        for (std::size_t t = 0; t < items_[i].targets.size(); ++t) {
+            items_[i].targets[t].settled = true;
+            reply_.scores[i][t] = {.token_log_probs = {}, .error = broken_};
+        }
+    }
+    book_.close_for_good();
+    return {.kind = Verdict::Kind::broken, .reason = broken_};
+}
+
+Reply ScoreExchange::take_reply() {
+    DLN_ASSERT(done(), "calls are open");
+    for (std::size_t i = 0; i < items_.size(); ++i) {
+        for (std::size_t t = 0; t < items_[i].targets.size(); ++t) {
+            DLN_ASSERT(is_settled(i, t), "target {} of item {} has neither score nor error", t, i);
+        }
+    }
+    return std::move(reply_);
+}
+
+std::string ScoreExchange::whole_text(std::size_t item, std::size_t target) const {
+    const std::string& head = items_[item].head;
+    return target == Ask::kContext ? head : head + request_.items[item].targets[target];
+}
+
+bool ScoreExchange::is_settled(std::size_t item, std::size_t target) const {
+    return items_[item].targets[target].settled;
+}
+
+void ScoreExchange::settle(std::size_t item,
+                           std::size_t target,
+                           std::size_t context_tokens,
+                           std::vector<double> log_probs) {
+    if (is_settled(item, target)) return;
+    if (!items_[item].counted) {
+        usage_.standalone_tokens += static_cast<std::int64_t>(context_tokens);
+        items_[item].counted = true;
+    }
+    usage_.standalone_tokens += static_cast<std::int64_t>(log_probs.size());
+    items_[item].targets[target].settled = true;
+    reply_.scores[item][target].token_log_probs = std::move(log_probs);
+}
+
+void ScoreExchange::fail_target(std::size_t item, std::size_t target, std::string_view reason) {
+    if (is_settled(item, target)) return;
+    items_[item].targets[target].settled = true;
+    reply_.scores[item][target].error = reason;
+}
+
+void ScoreExchange::fail_item(std::size_t item, std::string_view reason) {
+    for (std::size_t t = 0; t < items_[item].targets.size(); ++t) fail_target(item, t, reason);
+}
+
+void ScoreExchange::count(const CountedTokens& counted, std::size_t prompt_tokens) {
+    const std::int64_t prompt = counted.prompt.value_or(static_cast<std::int64_t>(prompt_tokens));
+    usage_.evaluated_tokens +=
+        std::max<std::int64_t>(prompt - counted.cached, 0) + counted.completion.value_or(0);
+}
+
+}  // namespace dln::http

@@ -1,0 +1,104 @@
+#pragma once
+// What all ways of scoring share: contexts and targets are checked and tokenised, prompts are put into
+// calls and lists are split, items fail one by one. Pure.
+
+#include "llm/http/call_book.hpp"
+#include "llm/http/wire.hpp"
+
+namespace dln::http {
+
+/// The boundary: the text context + target is tokenised as a whole; the target's tokens are those behind
+/// the number of tokens that the context has alone. Where the server tokenises, both are asked of it, the
+/// context once for all its targets. Prompts are put into lists when all texts are tokenised, so that
+/// which prompts share a call does not depend on the order of replies.
+class ScoreExchange : public Exchange {
+  public:
+    /// `tokeniser` null: the server has none.
+    ScoreExchange(const Tokeniser* tokeniser, ServerFacts server, ScoreRequest request);
+    [[nodiscard]] std::vector<Call> begin() final;
+    [[nodiscard]] Verdict take(std::size_t index, std::string_view body) final;
+    [[nodiscard]] Verdict fail(std::size_t index,
+                               int status,
+                               std::string_view body,
+                               std::string_view reason) final;
+    [[nodiscard]] bool done() const final { return book_.none_open(); }
+    [[nodiscard]] Reply take_reply() final;
+    [[nodiscard]] Usage usage() const final { return usage_; }
+
+  protected:
+    struct Target {
+        std::vector<TokenId> tokens;  // context and target as one text
+        bool settled = false;         // has its score, or its error
+    };
+    struct Item {
+        std::string
+            head;  // what stands before the targets: begin text and context, or rendered chat
+        std::size_t begin_bytes = 0;
+        RenderedChat chat;
+        std::vector<TokenId> tokens;  // of the head
+        bool counted = false;         // in standalone_tokens
+        std::vector<Target> targets;
+    };
+
+    [[nodiscard]] virtual std::size_t prompts_a_call() const = 0;
+    [[nodiscard]] virtual bool one_item_a_call() const { return false; }
+    /// What to ask for a target whose tokens are known, or for one of unknown tokens (target kContext: for
+    /// its context).
+    [[nodiscard]] virtual std::vector<Ask> asks_for(std::size_t item, std::size_t target) const = 0;
+    [[nodiscard]] virtual Call make_call(std::span<const Ask> asks) const = 0;
+    /// Settles what `asks` were for. Changes nothing when it returns malformed or broken.
+    [[nodiscard]] virtual Verdict take_prompts(std::span<const Ask> asks, const Json& reply) = 0;
+
+    [[nodiscard]] const ServerFacts& server() const noexcept { return server_; }
+    [[nodiscard]] const Item& item(std::size_t index) const { return items_[index]; }
+    [[nodiscard]] std::string whole_text(std::size_t item, std::size_t target) const;
+    [[nodiscard]] bool is_settled(std::size_t item, std::size_t target) const;
+    [[nodiscard]] bool tokenises() const noexcept {
+        return tokeniser_ != nullptr && server_.can_tokenise;
+    }
+    void settle(std::size_t item,
+                std::size_t target,
+                std::size_t context_tokens,
+                std::vector<double> log_probs);
+    void fail_target(std::size_t item, std::size_t target, std::string_view reason);
+    void fail_item(std::size_t item, std::string_view reason);
+    void count(const CountedTokens& counted, std::size_t prompt_tokens);
+
+  private:
+    void start_item(std::size_t index, std::vector<Call>& more);
+    [[nodiscard]] std::string why_no_chat() const;
+    void render(std::size_t index, std::vector<Call>& more);
+    void prepare_item(std::size_t index, std::vector<Call>& more);
+    void tokenise(std::size_t item, std::size_t target, std::vector<Call>& more);
+    void make_ready(std::size_t item, std::size_t target);
+    void make_ready_if_tokenised(std::size_t item, std::size_t target);
+    void hand_out_ready(std::vector<Call>& more);
+    void add_call(Call call, std::vector<Ask> asks, std::vector<Call>& more);
+    void give_up(const Ask& ask, std::string_view reason);
+    [[nodiscard]] Verdict break_off(std::string reason);
+    [[nodiscard]] Verdict take_parsed(const std::vector<Ask>& asks,
+                                      const Json& reply,
+                                      std::vector<Call>& more);
+    [[nodiscard]] Verdict take_rendered(std::size_t item,
+                                        const Json& reply,
+                                        std::vector<Call>& more);
+    [[nodiscard]] Verdict take_tokens(const Ask& ask, const Json& reply);
+
+    const Tokeniser* tokeniser_;
+    ServerFacts server_;
+    ScoreRequest request_;
+    ScoreReply reply_;
+    Usage usage_;
+    CallBook book_;
+    std::vector<Item> items_;
+    std::vector<Ask> ready_;
+    std::string broken_;  // why; empty: not
+};
+
+/// By the log-probabilities of the prompt. `wire` and `tokeniser` must outlive the exchange.
+[[nodiscard]] std::unique_ptr<Exchange> make_echo_exchange(const EchoWire& wire,
+                                                           const Tokeniser* tokeniser,
+                                                           const ServerFacts& server,
+                                                           ScoreRequest request);
+
+}  // namespace dln::http

@@ -1,0 +1,28 @@
+#include "llm/http/wire.hpp"
+
+#include <fmt/format.h>
+
+#include "dln/error.hpp"
+
+namespace dln::http {
+
+Call Tokeniser::render(const ServerFacts& /*server*/,
+                       std::string_view /*text*/,
+                       const RenderedChat& /*so_far*/) const {
+    throw InternalError("a chat context was given to a server that renders none");
+}
+
+bool Tokeniser::read_rendered(const Json& /*reply*/, RenderedChat& /*so_far*/) const {
+    throw InternalError("a chat context was given to a server that renders none");
+}
+
+std::int64_t estimated_tokens(std::size_t bytes) {
+    return static_cast<std::int64_t>(bytes / 3 + 1);
+}
+
+std::string too_long(std::size_t context_tokens, std::size_t more, int limit) {
+    return fmt::format("a context of {} tokens leaves no room for {} more within {} tokens",
+                       context_tokens, more, limit);
+}
+
+}  // namespace dln::http
