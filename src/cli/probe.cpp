@@ -9,6 +9,7 @@
 
 #include "dln/cli/commands.hpp"
 #include "dln/error.hpp"
+#include "dln/llm/http.hpp"
 
 #include "cli/job_options.hpp"
 #include "cli/session.hpp"
@@ -19,16 +20,32 @@ namespace {
 struct ProbeOptions {
     JobOptions job;
     BackendSpec backend;
+    std::string key_env;
 };
+
+bool is_address(const std::string& text) {
+    return text.starts_with("http://") || text.starts_with("https://");
+}
+
+std::unique_ptr<Backend> make_probed(const ProbeOptions& options) {
+    if (is_address(options.job.job_path)) {
+        BackendSpec spec = options.backend;
+        spec.kind = BackendKind::http;
+        spec.patience_seconds = 10;
+        spec.endpoints.push_back({.address = options.job.job_path, .key_env = options.key_env});
+        return make_backend(spec, "dln probe");
+    }
+    if (options.job.job_path.empty()) return make_backend(options.backend, "dln probe");
+    const Job job = read_job(options.job);
+    return make_backend(job.backend, job.path);
+}
 
 int run_probe(const ProbeOptions& options) {
     if (options.job.job_path.empty() && !options.job.sets.empty()) {
         throw UsageError(
             "--set overrides fields of a job file: name one, or use --model, --weights");
     }
-    const BackendSpec spec =
-        options.job.job_path.empty() ? options.backend : read_job(options.job).backend;
-    const std::unique_ptr<Backend> backend = make_backend(spec);
+    const std::unique_ptr<Backend> backend = make_probed(options);
     const ProbeReport report = probe_backend(*backend);
     fmt::print("backend {}: {}\nmodel   {}\n", report.info.kind, report.info.description,
                report.info.model);
@@ -50,7 +67,8 @@ void add_probe_command(CLI::App& app, Chosen& chosen) {
     auto options = std::make_shared<ProbeOptions>();
     CLI::App* command =
         app.add_subcommand("probe", "Measure what a backend can do and how noisy its scores are");
-    command->add_option("job", options->job.job_path, "Job file whose backend is probed");
+    command->add_option("job", options->job.job_path,
+                        "Job file whose backend is probed, or the address of a server");
     command->add_option("--set", options->job.sets, "Override a field of the job file")
         ->type_name("POINTER=VALUE")
         ->expected(1)
@@ -64,9 +82,19 @@ void add_probe_command(CLI::App& app, Chosen& chosen) {
     command->add_option("--threads", options->backend.threads, "Without a job: threads")
         ->check(CLI::Range(1, 1024))
         ->capture_default_str();
+    command->add_option("--dialect", options->backend.dialect, "Of the server at an address")
+        ->check(CLI::IsMember(http_dialects()))
+        ->capture_default_str();
+    command->add_option("--served-model", options->backend.served_model,
+                        "Its model; by default the only one");
+    command->add_option("--begin-text", options->backend.begin_text,
+                        "Text put before scored texts, for servers that need it");
+    command->add_option("--key-env", options->key_env,
+                        "Environment variable that holds the server's key");
     command->footer(
         "Examples:  dln probe                  (the embedded model of the quick start)\n"
-        "           dln probe --weights as_is  (its quantised weights: see the noise)");
+        "           dln probe --weights as_is  (its quantised weights: see the noise)\n"
+        "           dln probe http://127.0.0.1:8000 --dialect sglang");
     command->callback([options, &chosen] { chosen = [options] { return run_probe(*options); }; });
 }
 

@@ -6,6 +6,7 @@
 #include "dln/data/read.hpp"
 #include "dln/error.hpp"
 #include "dln/llm/embedded.hpp"
+#include "dln/llm/http.hpp"
 #include "dln/llm/scripted.hpp"
 
 #include "cli/ranks.hpp"
@@ -18,9 +19,45 @@ WeightType weight_type(const std::string& name) {
     return name == "as_is" ? WeightType::as_is : WeightType::f32;
 }
 
+HttpOptions http_options(const BackendSpec& spec,
+                         const std::string& job_path,
+                         int rank,
+                         int ranks) {
+    HttpOptions options{.dialect = spec.dialect,
+                        .model = spec.served_model,
+                        .endpoints = {},
+                        .context_tokens = spec.context_tokens,
+                        .prompts_a_call = spec.prompts_a_call,
+                        .begin_text = spec.begin_text,
+                        .deadline_seconds = spec.deadline_seconds,
+                        .patience_seconds = spec.patience_seconds,
+                        .hedge_after_medians = spec.hedge_after_medians,
+                        .rank = rank,
+                        .ranks = ranks,
+                        .place = job_path.empty() ? "/backend" : job_path + ": /backend"};
+    for (const EndpointSpec& endpoint : spec.endpoints) {
+        options.endpoints.push_back({.address = endpoint.address,
+                                     .unix_socket = endpoint.unix_socket,
+                                     .key_env = endpoint.key_env,
+                                     .key_file = endpoint.key_file,
+                                     .allow_insecure_key = endpoint.allow_insecure_key,
+                                     .ca_file = endpoint.ca_file,
+                                     .in_flight = endpoint.in_flight,
+                                     .requests_per_minute = endpoint.requests_per_minute,
+                                     .tokens_per_minute = endpoint.tokens_per_minute});
+    }
+    return options;
+}
+
 }  // namespace
 
-std::unique_ptr<Backend> make_backend(const BackendSpec& spec) {
+std::unique_ptr<Backend> make_backend(const BackendSpec& spec,
+                                      const std::string& job_path,
+                                      int rank,
+                                      int ranks) {
+    if (spec.kind == BackendKind::http) {
+        return make_http_backend(http_options(spec, job_path, rank, ranks));
+    }
     if (spec.kind == BackendKind::scripted) {
         return make_scripted_backend(
             {.replies_path = spec.replies, .context_tokens = spec.context_tokens});
@@ -81,7 +118,9 @@ std::size_t Session::add_split(const Dataset& data) {
 }
 
 void Session::start() {
-    on_all_ranks(comm_, [this] { backend_ = make_backend(job_.backend); });
+    on_all_ranks(comm_, [this] {
+        backend_ = make_backend(job_.backend, job_.path, comm_.rank(), comm_.size());
+    });
     runner_ = std::make_unique<NetworkRunner>(*network_, splits_, *backend_, job_.seed);
     engine_ = std::make_unique<Engine>(comm_, *runner_);
 }

@@ -18,8 +18,12 @@
 
 namespace dln {
 
-/// The backend that a job asks for. Throws BackendError.
-[[nodiscard]] std::unique_ptr<Backend> make_backend(const BackendSpec& spec);
+/// The backend that a job asks for, on this rank. `job_path` begins messages. Throws BackendError, and
+/// UsageError for addresses and keys that cannot be used.
+[[nodiscard]] std::unique_ptr<Backend> make_backend(const BackendSpec& spec,
+                                                    const std::string& job_path,
+                                                    int rank = 0,
+                                                    int ranks = 1);
 
 /// Which splits a command reads; few-shot examples need the training split whatever is asked.
 struct SplitsWanted {

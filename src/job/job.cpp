@@ -67,7 +67,9 @@ std::string job_hash(const Job& job, const std::vector<std::string>& data_digest
         }
     }
     identity["train"].erase("steps");
-    for (const auto* name : {"model", "replies", "threads"}) {
+    for (const auto* name :
+         {"model", "replies", "threads", "endpoints", "served_model", "prompts_a_call",
+          "deadline_seconds", "patience_seconds", "hedge_after_medians"}) {
         identity["backend"].erase(name);
     }
     return sha256(nlohmann::ordered_json{{"job", identity}, {"data", data_digests}}.dump());

@@ -126,7 +126,20 @@ struct TrainSpec {
 
 // ---- backend -----------------------------------------------------------------------------------
 
-enum class BackendKind { scripted, embedded };
+enum class BackendKind { scripted, embedded, http };
+
+/// A server, see HttpEndpoint in dln/llm/http.hpp.
+struct EndpointSpec {
+    std::string address;
+    std::string unix_socket;
+    std::string key_env;  ///< the name of a variable, never the key
+    std::string key_file;
+    bool allow_insecure_key = false;
+    std::string ca_file;
+    std::size_t in_flight = 16;
+    std::int64_t requests_per_minute = 0;
+    std::int64_t tokens_per_minute = 0;
+};
 
 struct BackendSpec {
     BackendKind kind = BackendKind::embedded;
@@ -137,6 +150,15 @@ struct BackendSpec {
     std::string kv_cache = "f32";      ///< f32 | f16
     int context_tokens = 2048;         ///< of one context with its target
     int threads = 1;
+    // http
+    std::string dialect = "openai";
+    std::vector<EndpointSpec> endpoints;
+    std::string served_model;  ///< name on the server; empty: the only one that it has
+    std::size_t prompts_a_call = 8;
+    std::string begin_text;
+    double deadline_seconds = 120;
+    double patience_seconds = 600;
+    double hedge_after_medians = 0;
     // scripted
     std::string replies;  ///< JSON lines file of replies; empty: replies by hash
 };

@@ -1,0 +1,203 @@
+// The backend seam over a client and a dialect: requests become exchanges, exchanges completions.
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <utility>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "dln/error.hpp"
+#include "dln/llm/http.hpp"
+
+#include "llm/http/address.hpp"
+#include "llm/http/client.hpp"
+#include "llm/http/dialect.hpp"
+
+namespace dln {
+namespace {
+
+using namespace http;  // NOLINT(google-build-using-namespace): this file joins the two
+
+// Bytes a token, where the server has no tokeniser: few, so that contexts are rather held for too long.
+constexpr std::size_t kBytesPerToken = 3;
+
+std::chrono::milliseconds milliseconds(double seconds) {
+    return std::chrono::milliseconds(std::llround(seconds * 1000.0));
+}
+
+std::string at(const HttpOptions& options, std::size_t endpoint) {
+    return fmt::format("{}/endpoints/{}", options.place, endpoint);
+}
+
+Secret key_of(const HttpEndpoint& endpoint, const std::string& place) {
+    if (!endpoint.key_env.empty()) {
+        return Secret::from_environment(endpoint.key_env, place + "/key_env");
+    }
+    if (!endpoint.key_file.empty())
+        return Secret::from_file(endpoint.key_file, place + "/key_file");
+    return {};
+}
+
+ClientOptions client_options(const HttpOptions& options) {
+    ClientOptions made;
+    for (std::size_t i = 0; i < options.endpoints.size(); ++i) {
+        const HttpEndpoint& given = options.endpoints[i];
+        const std::string place = at(options, i);
+        ClientEndpoint endpoint;
+        endpoint.connection.address = parse_address(given.address, place + "/address");
+        endpoint.connection.unix_socket = given.unix_socket;
+        endpoint.connection.key = key_of(given, place);
+        endpoint.connection.allow_insecure_key = given.allow_insecure_key;
+        endpoint.connection.ca_file = given.ca_file;
+        endpoint.most_in_flight = given.in_flight;
+        endpoint.requests_a_minute = given.requests_per_minute;
+        endpoint.tokens_a_minute = given.tokens_per_minute;
+        made.endpoints.push_back(std::move(endpoint));
+    }
+    made.transport.call_deadline = milliseconds(options.deadline_seconds);
+    made.patience = milliseconds(options.patience_seconds);
+    made.hedge_after_medians = options.hedge_after_medians;
+    made.rank = options.rank;
+    made.ranks = options.ranks;
+    made.place = options.place;
+    return made;
+}
+
+std::unique_ptr<Dialect> dialect_of(const HttpOptions& options) {
+    auto dialect = make_dialect(options.dialect);
+    if (!dialect) {
+        throw UsageError(fmt::format("{}/dialect: unknown dialect \"{}\". Expected one of: {}.",
+                                     options.place, options.dialect,
+                                     fmt::join(dialect_names(), ", ")));
+    }
+    return dialect;
+}
+
+class HttpBackend : public Backend {
+  public:
+    explicit HttpBackend(const HttpOptions& options)
+        : options_(options),
+          dialect_(dialect_of(options)),
+          client_(client_options(options),
+                  [this](std::string_view body) { return dialect_->reply_model(body); }) {
+        server_ = describe(0);
+        for (std::size_t i = 1; i < options_.endpoints.size(); ++i) {
+            const ServerFacts other = describe(i);
+            if (other.model != server_.model) {
+                throw BackendError(fmt::format(
+                    "{} serves \"{}\", but {} serves \"{}\". Endpoints of one backend must serve "
+                    "the same model.",
+                    at(options_, i), other.model, at(options_, 0), server_.model));
+            }
+            server_.context_tokens = std::min(server_.context_tokens, other.context_tokens);
+        }
+        info_.kind = "http";
+        info_.model = fmt::format("{}:{}", dialect_->name(), server_.model);
+        info_.context_tokens = server_.context_tokens;
+        info_.has_chat_template = true;
+        info_.description =
+            fmt::format("{}{} at {}{}, dialect {}", server_.model,
+                        server_.software.empty() ? "" : fmt::format(" ({})", server_.software),
+                        options_.endpoints.front().address,
+                        options_.endpoints.size() == 1
+                            ? ""
+                            : fmt::format(" and {} more", options_.endpoints.size() - 1),
+                        dialect_->name());
+    }
+
+    [[nodiscard]] const BackendInfo& info() const noexcept override { return info_; }
+
+    void submit(std::uint64_t id, Request request) override {
+        client_.submit(id, std::visit([this](auto&& asked) { return exchange(std::move(asked)); },
+                                      std::move(request)));
+    }
+
+    [[nodiscard]] std::vector<Completion> poll(std::chrono::milliseconds timeout) override {
+        std::vector<Completion> completed;
+        for (FinishedExchange& finished : client_.poll(timeout)) {
+            const Usage usage = finished.exchange->usage();
+            completed.push_back({finished.id, finished.exchange->take_reply(), usage});
+        }
+        if (completed.empty() && !client_.failure().empty()) throw BackendError(client_.failure());
+        return completed;
+    }
+
+    // A unit makes at least one call; how many more is seen from those that are done.
+    [[nodiscard]] std::size_t wanted_requests() const noexcept override {
+        const Counters so_far = client_.counters();
+        const std::size_t calls = so_far.exchanges == 0
+                                      ? 1
+                                      : static_cast<std::size_t>(std::max<std::int64_t>(
+                                            so_far.calls / so_far.exchanges, 1));
+        return std::max<std::size_t>((client_.most_in_flight() + calls - 1) / calls, 1);
+    }
+
+    [[nodiscard]] int count_tokens(const Context& context) override {
+        if (auto call = dialect_->count_tokens(server_, context)) {
+            const Answer answer =
+                client_.ask(0, std::move(*call), milliseconds(options_.patience_seconds));
+            if (answer.status == 200) {
+                if (const auto count = dialect_->counted_tokens(answer.body)) return *count;
+            }
+        }
+        return static_cast<int>(context.text.size() / kBytesPerToken + 1);
+    }
+
+  private:
+    std::unique_ptr<Exchange> exchange(ScoreRequest request) const {
+        return dialect_->score(server_, std::move(request));
+    }
+    std::unique_ptr<Exchange> exchange(GenerateRequest request) const {
+        return dialect_->generate(server_, std::move(request));
+    }
+
+    [[nodiscard]] std::string told(std::size_t endpoint, const std::string& what) const {
+        return fmt::format("{}: {}: {}", at(options_, endpoint),
+                           options_.endpoints[endpoint].address, what);
+    }
+
+    ServerFacts describe(std::size_t endpoint) {
+        ServerFacts server;
+        server.model = options_.model;
+        server.prompts_a_call = options_.prompts_a_call;
+        server.begin_text = options_.begin_text;
+        const std::vector<Call> calls = dialect_->describe();
+        for (std::size_t i = 0; i < calls.size(); ++i) {
+            const Answer answer =
+                client_.ask(endpoint, calls[i], milliseconds(options_.patience_seconds));
+            if (answer.status == 0) {
+                throw BackendError(told(endpoint, answer.reason));
+            }
+            const std::string wrong = dialect_->learn(i, answer.status, answer.body, server);
+            if (!wrong.empty()) {
+                throw BackendError(told(endpoint, wrong));
+            }
+        }
+        server.context_tokens = server.context_tokens == 0
+                                    ? options_.context_tokens
+                                    : std::min(server.context_tokens, options_.context_tokens);
+        return server;
+    }
+
+    HttpOptions options_;
+    std::unique_ptr<Dialect> dialect_;
+    Client client_;
+    ServerFacts server_;
+    BackendInfo info_;
+};
+
+}  // namespace
+
+const std::vector<std::string>& http_dialects() { return dialect_names(); }
+
+std::unique_ptr<Backend> make_http_backend(const HttpOptions& options) {
+    if (options.endpoints.empty()) {
+        throw UsageError(
+            fmt::format("{}/endpoints: none. Expected at least one address.", options.place));
+    }
+    return std::make_unique<HttpBackend>(options);
+}
+
+}  // namespace dln
