@@ -45,7 +45,8 @@ INSTANTIATE_TEST_SUITE_P(
                  "tiny.json: /scoring/objective: unknown value \"acuracy\". Expected one of: "
                  "\"class_log_prob\", \"log_prob\", \"accuracy\".",
                  "Did you mean \"accuracy\"?"},
-        BadField{"/backend/kind", "http", "tiny.json: /backend/kind: unknown value \"http\""},
+        BadField{"/backend/kind", "htpp", "tiny.json: /backend/kind: unknown value \"htpp\""},
+        BadField{"/backend/kind", "http", "tiny.json: /backend/endpoints: missing"},
         BadField{"/data/train/format", "jsonl", "tiny.json: /data/train/format: unknown value"},
         BadField{"/train/proposals/templates", "erors",
                  "tiny.json: /train/proposals/templates: \"erors\" is no built-in",
