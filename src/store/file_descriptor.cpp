@@ -1,6 +1,5 @@
 #include "store/file_descriptor.hpp"
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -24,6 +23,23 @@ FileDescriptor::FileDescriptor(const std::string& path, int flags, mode_t mode) 
     if (fd_ < 0) {
         throw_errno(path_, "open");
     }
+}
+
+std::unique_ptr<FileDescriptor> FileDescriptor::make_new(const std::string& path) {
+    int fd = -1;
+    do {
+        fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0644);
+    } while (fd < 0 && errno == EINTR);
+    if (fd < 0 && errno == EEXIST) {
+        return nullptr;
+    }
+    if (fd < 0) {
+        throw_errno(path, "open");
+    }
+    std::unique_ptr<FileDescriptor> file(new FileDescriptor);
+    file->path_ = path;
+    file->fd_ = fd;
+    return file;
 }
 
 FileDescriptor::~FileDescriptor() {
@@ -52,6 +68,12 @@ void FileDescriptor::sync() {
     }
 }
 
+void FileDescriptor::sync_data() {
+    if (::fdatasync(fd_) != 0 && errno != EINVAL) {
+        throw_errno(path_, "fdatasync");
+    }
+}
+
 void FileDescriptor::close() {
     const int fd = fd_;
     fd_ = -1;
@@ -61,21 +83,46 @@ void FileDescriptor::close() {
 }
 
 std::string FileDescriptor::read_all() {
+    constexpr std::size_t kBlock = 65536;
     std::string bytes;
-    std::array<char, 65536> block;
-    while (true) {
-        const ssize_t count = ::read(fd_, block.data(), block.size());
+    while (read_some(bytes, kBlock)) {
+    }
+    return bytes;
+}
+
+bool FileDescriptor::read_some(std::string& bytes, std::size_t most) {
+    const std::size_t before = bytes.size();
+    bytes.resize(before + most);
+    ssize_t count = 0;
+    do {
+        count = ::read(fd_, bytes.data() + before, most);
+    } while (count < 0 && errno == EINTR);
+    if (count < 0) {
+        throw_errno(path_, "read");
+    }
+    bytes.resize(before + static_cast<std::size_t>(count));
+    return count > 0;
+}
+
+std::string FileDescriptor::read_at(std::uint64_t offset, std::size_t length) {
+    std::string bytes(length, '\0');
+    std::size_t done = 0;
+    while (done < length) {
+        const ssize_t count =
+            ::pread(fd_, bytes.data() + done, length - done, static_cast<off_t>(offset + done));
         if (count < 0 && errno == EINTR) {
             continue;
         }
         if (count < 0) {
-            throw_errno(path_, "read");
+            throw_errno(path_, "pread");
         }
         if (count == 0) {
-            return bytes;
+            break;
         }
-        bytes.append(block.data(), static_cast<std::size_t>(count));
+        done += static_cast<std::size_t>(count);
     }
+    bytes.resize(done);
+    return bytes;
 }
 
 }  // namespace dln
