@@ -6,7 +6,8 @@
 namespace dln {
 
 /// Marks a point. Called by the store (after_open, after_write, after_close, before_rename,
-/// after_rename: once a step file each; after_latest) and by the trainer (step_end).
+/// after_rename: once a step file each; after_latest; after_journal_line) and by the trainer
+/// (step_end).
 void failpoint(const char* name);
 
 }  // namespace dln

@@ -1,0 +1,149 @@
+#include "store/journal_line.hpp"
+
+#include <array>
+#include <charconv>
+#include <limits>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <xxhash.h>
+
+#include "dln/error.hpp"
+#include "dln/text/utf8.hpp"
+
+#include "store/base64.hpp"
+
+namespace dln {
+namespace {
+
+constexpr std::string_view kVersionField = R"({"v":)";
+constexpr std::string_view kKeyField = R"(,"key":")";
+constexpr std::string_view kSealField = R"(,"xxh3":")";
+constexpr std::string_view kEnd = R"("})";
+constexpr std::size_t kKeyDigits = 32;
+constexpr std::size_t kSealDigits = 16;
+constexpr std::size_t kSealLength = kSealField.size() + kSealDigits + kEnd.size();
+
+std::string hex(const JournalKey& key) { return fmt::format("{:016x}{:016x}", key.high, key.low); }
+
+std::optional<std::uint64_t> from_hex(std::string_view digits) {
+    std::uint64_t value = 0;
+    const auto [end, error] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
+    if (error != std::errc() || end != digits.data() + digits.size()) {
+        return std::nullopt;
+    }
+    return value;
+}
+
+/// The reply as the field "text" where that is legible and short, else as "base64".
+std::string reply_field(std::string_view reply) {
+    if (!find_invalid_utf8(reply)) {
+        const std::string text = nlohmann::json(reply).dump();
+        if (text.size() <= 2 * reply.size() + 2) {
+            return R"("text":)" + text;
+        }
+    }
+    return fmt::format(R"("base64":"{}")", to_base64(reply));
+}
+
+/// What follows `before` at the beginning of `line`; nullopt when it begins otherwise.
+std::optional<std::string_view> after(std::string_view line, std::string_view before) {
+    if (!line.starts_with(before)) {
+        return std::nullopt;
+    }
+    return line.substr(before.size());
+}
+
+}  // namespace
+
+JournalKey journal_key(const PaidRequest& request) {
+    const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),
+                                                                                &XXH3_freeState);
+    XXH3_128bits_reset(state.get());
+    for (const std::string_view part : {request.model, request.path, request.body}) {
+        std::array<unsigned char, 8> length{};  // little-endian: ("ab", "c") is not ("a", "bc")
+        for (std::size_t i = 0; i < length.size(); ++i) {
+            length.at(i) =
+                static_cast<unsigned char>(static_cast<std::uint64_t>(part.size()) >> 8 * i & 255U);
+        }
+        XXH3_128bits_update(state.get(), length.data(), length.size());
+        XXH3_128bits_update(state.get(), part.data(), part.size());
+    }
+    const XXH128_hash_t hash = XXH3_128bits_digest(state.get());
+    return {hash.high64, hash.low64};
+}
+
+std::string journal_line(const JournalKey& key,
+                         const PaidRequest& request,
+                         std::string_view reply) {
+    return sealed_line(fmt::format(R"({}{}{}{}","request_bytes":{},"reply_bytes":{},{})",
+                                   kVersionField, kJournalVersion, kKeyField, hex(key),
+                                   request.model.size() + request.path.size() + request.body.size(),
+                                   reply.size(), reply_field(reply)));
+}
+
+std::string sealed_line(std::string fields) {
+    const XXH64_hash_t checksum = XXH3_64bits(fields.data(), fields.size());
+    fields += fmt::format("{}{:016x}{}\n", kSealField, checksum, kEnd);
+    return fields;
+}
+
+bool is_sealed(std::string_view line) {
+    if (line.size() < kSealLength) {
+        return false;
+    }
+    const std::string_view fields = line.substr(0, line.size() - kSealLength);
+    return line.substr(fields.size()) ==
+           fmt::format("{}{:016x}{}", kSealField, XXH3_64bits(fields.data(), fields.size()), kEnd);
+}
+
+std::optional<int> version_of(std::string_view line) {
+    const auto rest = after(line, kVersionField);
+    if (!rest) {
+        return std::nullopt;
+    }
+    int version = 0;
+    const auto [end, error] =
+        std::from_chars(rest->data(), rest->data() + rest->size(), version, 10);
+    if (error == std::errc::result_out_of_range) {
+        return std::numeric_limits<int>::max();
+    }
+    return error == std::errc() ? std::optional<int>(version) : std::nullopt;
+}
+
+std::optional<JournalKey> key_of(std::string_view line) {
+    const auto rest = after(line, fmt::format("{}{}{}", kVersionField, kJournalVersion, kKeyField));
+    if (!rest || rest->size() < kKeyDigits) {
+        return std::nullopt;
+    }
+    const auto high = from_hex(rest->substr(0, kKeyDigits / 2));
+    const auto low = from_hex(rest->substr(kKeyDigits / 2, kKeyDigits / 2));
+    if (!high || !low) {
+        return std::nullopt;
+    }
+    return JournalKey{*high, *low};
+}
+
+std::optional<std::string> reply_of(std::string_view line, const JournalKey& key) {
+    if (key_of(line) != key) {
+        return std::nullopt;
+    }
+    const auto json = nlohmann::json::parse(line, nullptr, false);
+    if (!json.is_object()) {
+        return std::nullopt;
+    }
+    std::optional<std::string> reply;
+    if (const auto text = json.find("text"); text != json.end() && text->is_string()) {
+        reply = text->get<std::string>();
+    } else if (const auto coded = json.find("base64"); coded != json.end() && coded->is_string()) {
+        reply = from_base64(coded->get_ref<const std::string&>());
+    }
+    const auto size = json.find("reply_bytes");
+    if (!reply || size == json.end() || *size != reply->size()) {
+        return std::nullopt;
+    }
+    return reply;
+}
+
+}  // namespace dln

@@ -1,0 +1,40 @@
+#pragma once
+// One line of a journal as bytes (docs/journal-format.md). Pure: no files. Private to src/store.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "dln/store/journal.hpp"
+
+namespace dln {
+
+constexpr int kJournalVersion = 1;
+/// Of any reply up to kLongestReply: a text takes at most twice its length, base64 less.
+constexpr std::size_t kLongestJournalLine = 2 * Journal::kLongestReply + 512;
+
+[[nodiscard]] JournalKey journal_key(const PaidRequest& request);
+
+/// The whole line with its line feed.
+[[nodiscard]] std::string journal_line(const JournalKey& key,
+                                       const PaidRequest& request,
+                                       std::string_view reply);
+
+/// Closes `fields`, an object without its last brace, with their checksum, the brace and a line feed.
+[[nodiscard]] std::string sealed_line(std::string fields);
+
+/// Whether the checksum of `line` (without line feed) is that of its fields. In all versions.
+[[nodiscard]] bool is_sealed(std::string_view line);
+
+/// The format version of a sealed line; nullopt when it has none.
+[[nodiscard]] std::optional<int> version_of(std::string_view line);
+
+/// The key of a sealed line of this version; nullopt when it has none.
+[[nodiscard]] std::optional<JournalKey> key_of(std::string_view line);
+
+/// The reply of a sealed line of this version; nullopt when the line is none for `key` or its fields
+/// contradict each other.
+[[nodiscard]] std::optional<std::string> reply_of(std::string_view line, const JournalKey& key);
+
+}  // namespace dln
