@@ -9,6 +9,7 @@
 #include "dln/llm/http.hpp"
 #include "dln/llm/scripted.hpp"
 
+#include "cli/journal_replies.hpp"
 #include "cli/ranks.hpp"
 
 namespace dln {
@@ -54,9 +55,12 @@ HttpOptions http_options(const BackendSpec& spec,
 std::unique_ptr<Backend> make_backend(const BackendSpec& spec,
                                       const std::string& job_path,
                                       int rank,
-                                      int ranks) {
+                                      int ranks,
+                                      std::shared_ptr<PaidReplies> replies) {
     if (spec.kind == BackendKind::http) {
-        return make_http_backend(http_options(spec, job_path, rank, ranks));
+        HttpOptions options = http_options(spec, job_path, rank, ranks);
+        options.replies = std::move(replies);
+        return make_http_backend(options);
     }
     if (spec.kind == BackendKind::scripted) {
         return make_scripted_backend(
@@ -117,9 +121,16 @@ std::size_t Session::add_split(const Dataset& data) {
     return splits_.size() - 1;
 }
 
-void Session::start() {
-    on_all_ranks(comm_, [this] {
-        backend_ = make_backend(job_.backend, job_.path, comm_.rank(), comm_.size());
+void Session::start(bool keeps_replies) {
+    // All ranks read the journal before any rank writes to it.
+    std::shared_ptr<PaidReplies> replies;
+    on_all_ranks(comm_, [&] {
+        if (keeps_replies && job_.backend.kind == BackendKind::http) {
+            replies = std::make_shared<JournalReplies>(job_.run_dir, comm_.rank());
+        }
+    });
+    on_all_ranks(comm_, [&] {
+        backend_ = make_backend(job_.backend, job_.path, comm_.rank(), comm_.size(), replies);
     });
     runner_ = std::make_unique<NetworkRunner>(*network_, splits_, *backend_, job_.seed);
     engine_ = std::make_unique<Engine>(comm_, *runner_);

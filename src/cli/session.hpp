@@ -14,16 +14,18 @@
 #include "dln/engine/network_runner.hpp"
 #include "dln/job/job.hpp"
 #include "dln/llm/backend.hpp"
+#include "dln/llm/http.hpp"
 #include "dln/network/network.hpp"
 
 namespace dln {
 
 /// The backend that a job asks for, on this rank. `job_path` begins messages. Throws BackendError, and
-/// UsageError for addresses and keys that cannot be used.
+/// UsageError for addresses and keys that cannot be used. `replies`: for servers, none elsewhere.
 [[nodiscard]] std::unique_ptr<Backend> make_backend(const BackendSpec& spec,
                                                     const std::string& job_path,
                                                     int rank = 0,
-                                                    int ranks = 1);
+                                                    int ranks = 1,
+                                                    std::shared_ptr<PaidReplies> replies = {});
 
 /// Which splits a command reads; few-shot examples need the training split whatever is asked.
 struct SplitsWanted {
@@ -45,8 +47,9 @@ class Session {
     /// Adds a split that is no file of the job (inputs to predict) and returns its index. Rank 0's
     /// `data` counts. Collective; before start().
     std::size_t add_split(const Dataset& data);
-    /// Loads the model on every rank. Collective.
-    void start();
+    /// Loads the model on every rank. With `keeps_replies`, what servers reply goes into the journal of
+    /// the job's run and is looked up there first. Collective.
+    void start(bool keeps_replies = false);
     /// Runs `body` on rank 0 while the other ranks serve its engine; returns its exit code on all ranks.
     [[nodiscard]] int run(const std::function<int()>& body);
 

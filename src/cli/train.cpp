@@ -124,7 +124,7 @@ int run_train(Communicator& comm, const JobOptions& options) {
         }
         return 0;
     }
-    session.start();
+    session.start(true);
     return session.run([&] { return train_on_root(session, hash); });
 }
 

@@ -135,6 +135,10 @@ void TrainDisplay::finished(const TrainOutcome& outcome) {
         "{}",
         thousands(usage.calls), thousands(usage.standalone_tokens),
         thousands(usage.evaluated_tokens), worth, duration(seconds_since(start_)));
+    if (usage.recalled > 0) {
+        say("journal: {} replies were held already and not paid for again",
+            thousands(usage.recalled));
+    }
     say("run: {}", shown_path(job_.run_dir));
 }
 

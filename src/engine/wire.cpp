@@ -29,10 +29,11 @@ std::string encode_result(std::uint64_t unit, const UnitResult& result) {
     json texts = json::array();
     for (const std::string& text : result.texts) texts.push_back(bytes_of(text));
     const Usage& usage = result.usage;
-    return cbor::encode(json::array({unit, std::move(texts),
-                                     json::array({usage.calls, usage.standalone_tokens,
-                                                  usage.evaluated_tokens, usage.generated_tokens}),
-                                     result.failures, bytes_of(result.first_failure)}));
+    return cbor::encode(
+        json::array({unit, std::move(texts),
+                     json::array({usage.calls, usage.standalone_tokens, usage.evaluated_tokens,
+                                  usage.generated_tokens, usage.recalled}),
+                     result.failures, bytes_of(result.first_failure)}));
 }
 
 std::pair<std::uint64_t, UnitResult> decode_result(const std::string& bytes) {
@@ -42,7 +43,8 @@ std::pair<std::uint64_t, UnitResult> decode_result(const std::string& bytes) {
     result.usage = {.calls = value[2][0],
                     .standalone_tokens = value[2][1],
                     .evaluated_tokens = value[2][2],
-                    .generated_tokens = value[2][3]};
+                    .generated_tokens = value[2][3],
+                    .recalled = value[2][4]};
     result.failures = value[3];
     result.first_failure = text_of(value[4]);
     return {value[0].get<std::uint64_t>(), std::move(result)};

@@ -7,6 +7,7 @@ Usage& Usage::operator+=(const Usage& other) {
     standalone_tokens += other.standalone_tokens;
     evaluated_tokens += other.evaluated_tokens;
     generated_tokens += other.generated_tokens;
+    recalled += other.recalled;
     return *this;
 }
 

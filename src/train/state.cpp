@@ -133,6 +133,7 @@ void write_state(const TrainState& state, StepDocument& document) {
     arrays["state/generated_tokens"] = Array::scalar(state.usage.generated_tokens);
     // How much of it had to be computed depends on which rank had which prefix: a measurement.
     arrays["timing/evaluated_tokens"] = Array::scalar(state.usage.evaluated_tokens);
+    arrays["timing/recalled"] = Array::scalar(state.usage.recalled);
 }
 
 TrainState read_state(const StepDocument& document) {
@@ -151,7 +152,8 @@ TrainState read_state(const StepDocument& document) {
     state.usage = {.calls = document.integer("state/calls"),
                    .standalone_tokens = document.integer("state/standalone_tokens"),
                    .evaluated_tokens = document.integer("timing/evaluated_tokens"),
-                   .generated_tokens = document.integer("state/generated_tokens")};
+                   .generated_tokens = document.integer("state/generated_tokens"),
+                   .recalled = document.integer("timing/recalled")};
     return state;
 }
 

@@ -74,6 +74,19 @@ class Train(Http):
             self.train(f"/backend/endpoints/0/address={self.address(other)}", ranks=2)
         self.expect_same_run("run", "whole")
 
+    def test_killed_run_pays_for_no_reply_twice(self):
+        with FakeServer() as server:
+            self.write_http_job(server)
+            self.train(run="whole", ranks=2)
+            paid = server.stats()["prompts"]
+            self.assertGreater(paid, 100)
+            server.post("/stats/reset", {})
+            self.train_until("before_rename:3", ranks=2)  # the last step is complete but not saved
+            result = self.train(ranks=3)
+            self.expect_same_run("run", "whole")
+            self.assertEqual(server.stats()["prompts"], paid)
+        self.assertRegex(result.out, "journal: [0-9,]+ replies were held already")
+
     def test_key_is_sent_and_shows_up_nowhere(self):
         key = "sk-canary-3b1f9a7c5d2e4680"
         with FakeServer("--api-key-env", "THE_KEY", env={"THE_KEY": key}) as server:

@@ -79,6 +79,7 @@ struct Usage {
         0;  ///< tokens of contexts and targets as if each item were alone
     std::int64_t evaluated_tokens = 0;  ///< tokens that the model really processed
     std::int64_t generated_tokens = 0;  ///< tokens drawn (part of evaluated_tokens)
+    std::int64_t recalled = 0;          ///< replies that a journal held, so that nothing was sent
     Usage& operator+=(const Usage& other);
     friend bool operator==(const Usage&, const Usage&) = default;
 };

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,21 @@ struct HttpEndpoint {
     std::int64_t tokens_per_minute = 0;    ///< in and out; 0: no limit
 };
 
+/// Replies that were paid for before, by what was asked: a run's journal. Replies of one rank's calls.
+class PaidReplies {
+  public:
+    virtual ~PaidReplies() = default;
+    /// The reply to this call of the model `model`, when there is one.
+    [[nodiscard]] virtual std::optional<std::string> find(const std::string& model,
+                                                          const std::string& path,
+                                                          const std::string& body) = 0;
+    /// Takes a reply that was understood. Must not throw for a full disk.
+    virtual void keep(const std::string& model,
+                      const std::string& path,
+                      const std::string& body,
+                      const std::string& reply) = 0;
+};
+
 struct HttpOptions {
     std::string dialect = "openai";  ///< openai, openai-chat, together, sglang, tgi, llama-server
     std::string model;               ///< name on the server; empty: the only one that it has
@@ -38,7 +54,8 @@ struct HttpOptions {
     double hedge_after_medians = 0;  ///< a second copy of calls that take so many medians; 0: never
     int rank = 0;
     int ranks = 1;
-    std::string place;  ///< begins messages: job file and pointer of the backend
+    std::shared_ptr<PaidReplies> replies;  ///< none: every call is sent
+    std::string place;                     ///< begins messages: job file and pointer of the backend
 };
 
 /// Names of the dialects, for messages and job files.

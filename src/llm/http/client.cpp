@@ -1,6 +1,7 @@
 #include "llm/http/client.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "dln/error.hpp"
@@ -110,8 +111,12 @@ void Client::Impl::add_calls(std::uint64_t order,
                              Conversation& conversation,
                              std::vector<Call> calls) {
     const auto now = std::chrono::steady_clock::now();
-    for (Call& call : calls) {
+    for (std::size_t i = 0; i < calls.size(); ++i) {  // recalled calls add to the list
+        Call call = std::move(calls[i]);
         const auto index = conversation.handed_out++;
+        if (recall(conversation, index, call, calls)) {
+            continue;
+        }
         conversation.calls[index] = {
             .path = std::move(call.path),
             .body = std::make_shared<const std::string>(std::move(call.body)),
@@ -121,6 +126,26 @@ void Client::Impl::add_calls(std::uint64_t order,
         };
         ready.insert({order, index});
     }
+}
+
+bool Client::Impl::recall(Conversation& conversation,
+                          std::size_t index,
+                          const Call& call,
+                          std::vector<Call>& more) {
+    if (!replies.find || conversation.only_endpoint) {
+        return false;
+    }
+    const auto held = replies.find(call.path, call.body);
+    if (!held) {
+        return false;
+    }
+    auto verdict = conversation.exchange->take(index, *held);
+    if (verdict.kind != Verdict::Kind::taken && verdict.kind != Verdict::Kind::refused) {
+        return false;  // not understood any more: asked again
+    }
+    ++counters.recalled;
+    std::move(verdict.more.begin(), verdict.more.end(), std::back_inserter(more));
+    return true;
 }
 
 void Client::Impl::step(Time deadline) {
@@ -245,6 +270,8 @@ std::size_t Client::most_in_flight() const noexcept {
 }
 
 const std::string& Client::failure() const noexcept { return impl_->failure; }
+
+void Client::use(ReplyStore replies) { impl_->replies = std::move(replies); }
 
 Counters Client::counters() const {
     Counters result = impl_->counters;

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,14 @@ struct ClientEndpoint {
     std::size_t most_in_flight = 16;
     std::int64_t requests_a_minute = 0;  ///< prompts, as servers count; 0: no limit
     std::int64_t tokens_a_minute = 0;    ///< in and out; 0: no limit
+};
+
+/// Where replies are looked up before a call is sent, and kept when one has been understood.
+struct ReplyStore {
+    std::function<std::optional<std::string>(const std::string& path, const std::string& body)>
+        find;
+    std::function<void(const std::string& path, const std::string& body, const std::string& reply)>
+        keep;
 };
 
 struct ClientOptions {
@@ -51,6 +60,7 @@ struct ClientOptions {
 /// What has happened so far, for people and metrics.
 struct Counters {
     std::int64_t exchanges = 0;                     ///< finished
+    std::int64_t recalled = 0;                      ///< calls whose reply was held already
     std::int64_t calls = 0;                         ///< sent, further tries and copies included
     std::int64_t answered = 0;                      ///< understood replies
     std::array<std::int64_t, kOutcomes> retries{};  ///< calls tried again, by the class of outcome
@@ -106,6 +116,8 @@ class Client {
     /// Why nothing can be computed any more, with each endpoint's reason; empty while it can.
     [[nodiscard]] const std::string& failure() const noexcept;
     [[nodiscard]] Counters counters() const;
+    /// From now on replies of exchanges are looked up and kept there; questions (ask) never are.
+    void use(ReplyStore replies);
 
   private:
     struct Impl;

@@ -62,6 +62,7 @@ inline constexpr std::size_t kLatenciesKept = 64;
 struct Client::Impl {
     ClientOptions options;
     ModelOf model_of;
+    ReplyStore replies;
     Transport transport;
     std::vector<Endpoint> endpoints;
     std::map<std::uint64_t, Conversation> conversations;  ///< by order of submission
@@ -83,6 +84,11 @@ struct Client::Impl {
                        std::unique_ptr<Exchange> exchange,
                        std::optional<std::size_t> only_endpoint);
     void add_calls(std::uint64_t order, Conversation& conversation, std::vector<Call> calls);
+    /// Answers a call from the replies that are held; the calls that follow from it are added to `more`.
+    [[nodiscard]] bool recall(Conversation& conversation,
+                              std::size_t index,
+                              const Call& call,
+                              std::vector<Call>& more);
     void step(Time deadline);
     // Sending.
     void wake(Time now);

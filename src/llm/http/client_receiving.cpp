@@ -54,6 +54,9 @@ void Client::Impl::handle(TransportReply reply) {
         counters.hedges_won += copy.hedge ? 1 : 0;
         counters.failed += verdict.kind == Verdict::Kind::refused ? 1 : 0;
         give_up_copies(call);
+        if (replies.keep && !conversation.only_endpoint) {
+            replies.keep(call.path, *call.body, reply.body);
+        }
         settle(key, std::move(verdict));
     } else if (conversation.only_endpoint && why.outcome != Outcome::retry &&
                why.outcome != Outcome::busy) {

@@ -96,6 +96,7 @@ class HttpBackend : public Backend {
         info_.kind = "http";
         info_.model = fmt::format("{}:{}", dialect_->name(), server_.model);
         info_.context_tokens = server_.context_tokens;
+        if (options_.replies) use_replies();
         info_.has_chat_template = true;
         info_.description =
             fmt::format("{}{} at {}{}, dialect {}", server_.model,
@@ -117,7 +118,10 @@ class HttpBackend : public Backend {
     [[nodiscard]] std::vector<Completion> poll(std::chrono::milliseconds timeout) override {
         std::vector<Completion> completed;
         for (FinishedExchange& finished : client_.poll(timeout)) {
-            const Usage usage = finished.exchange->usage();
+            Usage usage = finished.exchange->usage();
+            // Of whichever exchange: the sum is what counts.
+            const std::int64_t recalled = client_.counters().recalled;
+            usage.recalled = recalled - std::exchange(recalled_, recalled);
             completed.push_back({finished.id, finished.exchange->take_reply(), usage});
         }
         if (completed.empty() && !client_.failure().empty()) throw BackendError(client_.failure());
@@ -153,6 +157,18 @@ class HttpBackend : public Backend {
         return dialect_->generate(server_, std::move(request));
     }
 
+    void use_replies() {
+        client_.use({.find = [this](const std::string& path,
+                                    const std::string& body) -> std::optional<std::string> {
+                         return options_.replies->find(info_.model, path, body);
+                     },
+                     .keep =
+                         [this](const std::string& path, const std::string& body,
+                                const std::string& reply) {
+                             options_.replies->keep(info_.model, path, body, reply);
+                         }});
+    }
+
     [[nodiscard]] std::string told(std::size_t endpoint, const std::string& what) const {
         return fmt::format("{}: {}: {}", at(options_, endpoint),
                            options_.endpoints[endpoint].address, what);
@@ -186,6 +202,7 @@ class HttpBackend : public Backend {
     Client client_;
     ServerFacts server_;
     BackendInfo info_;
+    std::int64_t recalled_ = 0;  // told so far
 };
 
 }  // namespace

@@ -110,7 +110,7 @@ TrainState full_state() {
             .tried_in_templates = "P",
             .without_gain = 2,
             .noise_floor = 1.0 / 3.0,
-            .usage = {1, 2, 3, 4}};
+            .usage = {1, 2, 3, 4, 5}};
 }
 
 TEST(State, ComesBackFromAStepDocument) {
