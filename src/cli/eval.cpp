@@ -58,7 +58,8 @@ int run_eval(Communicator& comm, const EvalOptions& options) {
             spdlog::warn("{} requests failed and count as wrong; the first: {}",
                          evaluation.failures, printable(evaluation.first_failure));
         }
-        return 0;
+        // Nothing measured is no result; a split is never empty here.
+        return static_cast<int>(evaluation.measured == 0 ? ExitCode::backend : ExitCode::complete);
     });
 }
 

@@ -48,6 +48,9 @@ void say(fmt::format_string<Args...> form, Args&&... args) {
 
 std::string describe(const Evaluation& evaluation) {
     std::string text = fmt::format("{} examples", evaluation.examples);
+    if (evaluation.measured == 0) {
+        return fmt::format("{}, none measured, {} failed", text, evaluation.failures);
+    }
     if (evaluation.has_accuracy) {
         const Interval interval = wilson_interval(evaluation.right, evaluation.examples);
         text += fmt::format(", accuracy {:.4f} (95 % {:.4f} to {:.4f})", evaluation.accuracy(),
@@ -81,11 +84,36 @@ void TrainDisplay::resumed(const TrainState& state, const std::vector<std::strin
     say("resumed after step {} of {}", state.steps_done, job_.train.steps);
 }
 
+// What the job's evaluations measure, as describe() has it for test.
+std::string TrainDisplay::describe_dev(const DevResult& dev) const {
+    if (dev.measured == 0) return fmt::format("none of {} examples measured", dev.examples);
+    const bool has_classes = !job_.classes.empty();
+    const bool has_log_prob = job_.scoring.objective == Objective::log_prob;
+    std::string text;
+    if (has_classes || !has_log_prob) text = fmt::format("accuracy {:.4f}", dev.accuracy());
+    if (has_classes || has_log_prob) {
+        text +=
+            fmt::format("{}log-likelihood {:.4f}", text.empty() ? "" : ", ", dev.log_likelihood());
+    }
+    return text;
+}
+
+void TrainDisplay::show_parameters(const LayerParameters& parameters) {
+    shown_ = parameters;
+    say("      {:>{}}  \"{}\" in template {}", "", std::to_string(job_.train.steps).size(),
+        printable(parameters.prompt, 160),
+        printable(job_.network.layers[0].templates[parameters.template_index].name, 60));
+}
+
 void TrainDisplay::evaluated_dev(const TrainState& state, const DevResult& dev, bool is_best) {
     clear_bar();
-    say("step {:>{}}  dev accuracy {:.4f}, log-likelihood {:.4f}{}", state.steps_done,
-        std::to_string(job_.train.steps).size(), dev.accuracy(), dev.log_likelihood(),
-        is_best ? "  (best so far)" : "");
+    say("step {:>{}}  dev {}{}", state.steps_done, std::to_string(job_.train.steps).size(),
+        describe_dev(dev), is_best ? "  (best so far)" : "");
+    if (!is_best) return;
+    const LayerParameters& best = state.best[0].parameters[0];
+    // Before the first step it is the job's own prompt.
+    if (state.steps_done == 0) shown_ = best;
+    if (shown_ != best) show_parameters(best);
 }
 
 void TrainDisplay::stepped(const StepRecord& record, const TrainState& state, double seconds) {
@@ -96,11 +124,7 @@ void TrainDisplay::stepped(const StepRecord& record, const TrainState& state, do
         state.steps_done, width, record.candidates.size(), record.scores[0].mean(),
         record.chosen == 0 ? "kept at" : fmt::format("replaced ({})", printable(kept.origin, 60)),
         record.scores[record.chosen].mean(), thousands(record.usage.calls), seconds);
-    if (record.chosen != 0) {
-        say("      {:>{}}  \"{}\" in template {}", "", width,
-            printable(kept.parameters.prompt, 160),
-            printable(job_.network.layers[0].templates[kept.parameters.template_index].name, 60));
-    }
+    if (record.chosen != 0) show_parameters(kept.parameters);
 }
 
 void TrainDisplay::warned(const std::string& message) {
@@ -118,7 +142,8 @@ void TrainDisplay::finished(const TrainOutcome& outcome) {
     if (outcome.test) {
         say("test, initial prompt: {}", describe(*outcome.test_initial));
         say("test, trained prompt: {}", describe(*outcome.test));
-        if (outcome.test->has_accuracy) {
+        if (outcome.test->has_accuracy && outcome.test->measured > 0 &&
+            outcome.test_initial->measured > 0) {
             say("gain: {} examples newly right, {} newly wrong, p = {:.2g} (McNemar, exact, "
                 "two-sided)",
                 outcome.gain.only_second, outcome.gain.only_first, outcome.gain.p_value);
@@ -131,8 +156,9 @@ void TrainDisplay::finished(const TrainOutcome& outcome) {
                              : static_cast<double>(usage.evaluated_tokens) *
                                    static_cast<double>(usage.calls) /
                                    static_cast<double>(usage.standalone_tokens);
-    say("training used {} calls; their {} tokens took {} evaluated tokens, {:.0f} calls' worth, in "
-        "{}",
+    // Calls and tokens are those of the whole run, the time is this process's: a run may have had several.
+    say("training used {} calls of {} tokens; sharing left {} tokens to compute (as many as {:.0f} "
+        "calls have); {} in this process",
         thousands(usage.calls), thousands(usage.standalone_tokens),
         thousands(usage.evaluated_tokens), worth, duration(seconds_since(start_)));
     if (usage.recalled > 0) {

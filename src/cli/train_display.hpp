@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "dln/job/job.hpp"
@@ -25,6 +26,8 @@ class TrainDisplay : public TrainObserver {
     void finished(const TrainOutcome& outcome);
 
   private:
+    [[nodiscard]] std::string describe_dev(const DevResult& dev) const;
+    void show_parameters(const LayerParameters& parameters);
     void clear_bar();
     void show_bar(const TrainState& state, const EngineProgress& progress);
 
@@ -33,6 +36,7 @@ class TrainDisplay : public TrainObserver {
     bool on_terminal_;
     std::chrono::steady_clock::time_point start_;
     std::int64_t first_step_ = 0;
+    std::optional<LayerParameters> shown_;  ///< the last whose prompt was printed
     std::chrono::steady_clock::time_point bar_shown_;
 };
 

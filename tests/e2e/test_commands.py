@@ -105,6 +105,46 @@ class Eval(CommandTest):
         self.assertEqual(snapshot(self.dir), before)
 
 
+    def test_nothing_measured_ends_with_3_and_shows_no_figures(self):
+        result = self.dln("eval", "job.json", "--set", "/network/layers/0/prompt=" + "word " * 20_000)
+        self.assertEqual(result.code, 3, str(result))
+        self.assertIn("test: 8 examples, none measured, ", result.out)
+        self.assertNotIn("accuracy", result.out)
+
+
+class Train(CommandTest):
+    def test_dev_line_has_no_log_likelihood_where_none_is_measured(self):
+        result = self.train("/classes=[]", "/scoring/objective=accuracy")
+        self.assertRegex(result.out, r"(?m)^step 0  dev accuracy \d\.\d{4}  \(best so far\)$")
+
+    def test_usage_tells_the_run_from_this_process(self):
+        result = self.train()
+        pattern = r"used \d+ calls of [\d,]+ tokens; sharing left [\d,]+ tokens .* \d+ s in this process"
+        self.assertRegex(result.out, pattern)
+
+    def test_best_prompt_is_shown_when_another_one_won_the_step(self):
+        # On training examples the prompt that the step keeps is right, on dev only the other one.
+        proposals = {"template": {"name": "p", "text": "PROPOSE {{prompt}}"}}
+        replies = [{"match": "PROPOSE", "text": "Good on dev."}]
+        replies += right_answers("Always no.", splits=("train",))
+        replies += right_answers("Good on dev.", splits=("dev",))
+        self.write("replies.jsonl", json_lines(replies))
+        changes = json.loads((self.dir / "job.json").read_text())
+        changes["train"] = {
+            "steps": 1,
+            "batch_size": 8,
+            "candidates": 2,
+            "eval_candidates": 2,
+            "proposals": proposals,
+        }
+        self.write("job.json", changes)
+        lines = self.train().out.splitlines()
+        at = [i for i, line in enumerate(lines) if re.match(r"step 1  dev", line)][0]
+        self.assertIn("(best so far)", lines[at])
+        self.assertEqual(lines[at + 1].strip(), '"Good on dev." in template t1')
+        self.assertIn("kept at", lines[at - 1])
+
+
 class Predict(CommandTest):
     LINES = [
         {"id": 3, "input": "test word 1", "more": {"kept": [1, None, "ü"]}},
