@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
 
 #include "dln/cli/commands.hpp"
 #include "dln/comm/fixed_point.hpp"
@@ -27,6 +28,8 @@ namespace dln {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kLongestCause = 400;
 
 struct PredictOptions {
     JobOptions job;
@@ -87,7 +90,7 @@ void annotate(Json& object,
               bool want_latents) {
     if (cells.back() == 0) {
         object["output"] = nullptr;
-        object["error"] = "the request failed";
+        object["error"] = printable(texts.back(), kLongestCause);
         return;
     }
     if (network.has_classes()) {
@@ -111,14 +114,20 @@ void annotate(Json& object,
     }
 }
 
-std::string predict_lines(Session& session,
-                          const NetworkParameters& parameters,
-                          std::size_t split,
-                          Lines lines,
-                          bool latents) {
+// The lines to write, and how many of them failed.
+struct Predicted {
+    std::string text;
+    std::size_t lines = 0;
+    std::size_t failed = 0;
+};
+
+Predicted predict_lines(Session& session,
+                        const NetworkParameters& parameters,
+                        std::size_t split,
+                        Lines lines,
+                        bool latents) {
     const Network& network = session.network();
     const Measure measure = network.has_classes() ? Measure::classes : Measure::correct;
-    const bool want_texts = !network.has_classes() || latents;
     TaskGraph graph;
     const std::vector<std::uint64_t> examples = all_examples(session.splits()[split]);
     const TaskId task = add_evaluation(graph, network,
@@ -127,18 +136,20 @@ std::string predict_lines(Session& session,
                                         .split = split,
                                         .examples = examples,
                                         .step = 0,
-                                        .want_texts = want_texts});
+                                        .want_texts = true});
     session.engine().run(graph);
     const TaskResult& result = graph.result(task);
     std::vector<std::string> texts;
     for (const auto& unit : result.texts) texts.insert(texts.end(), unit.begin(), unit.end());
     const std::size_t width = cells_an_example(measure, network.classes().size());
-    const std::size_t depth = want_texts ? network.depth() : 0;
-    std::string out;
+    const std::size_t depth = network.depth();
+    Predicted out{.text = {}, .lines = lines.objects.size()};
     for (std::size_t i = 0; i < lines.objects.size(); ++i) {
-        annotate(lines.objects[i], network, std::span(result.table).subspan(i * width, width),
-                 std::span(texts).subspan(i * depth, depth), latents);
-        out += lines.objects[i].dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+        const auto cells = std::span(result.table).subspan(i * width, width);
+        if (cells.back() == 0) ++out.failed;
+        annotate(lines.objects[i], network, cells, std::span(texts).subspan(i * depth, depth),
+                 latents);
+        out.text += lines.objects[i].dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
     }
     return out;
 }
@@ -156,14 +167,18 @@ int run_predict(Communicator& comm, const PredictOptions& options) {
     const std::size_t split = session.add_split(lines.inputs);
     session.start();
     return session.run([&] {
-        const std::string out =
+        const Predicted out =
             predict_lines(session, parameters, split, std::move(lines), options.latents);
         if (options.output == "-") {
-            fmt::print("{}", out);
+            fmt::print("{}", out.text);
         } else {
-            durable_write(options.output, out);
+            durable_write(options.output, out.text);
         }
-        return 0;
+        if (out.failed > 0) {
+            spdlog::warn("{} of {} predictions failed; \"error\" in their lines says why",
+                         out.failed, out.lines);
+        }
+        return static_cast<int>(out.failed == out.lines ? ExitCode::backend : ExitCode::complete);
     });
 }
 

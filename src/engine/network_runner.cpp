@@ -132,8 +132,10 @@ bool NetworkRunner::take(std::uint64_t id, Active& unit, const Completion& compl
         }
     }
     if (std::get<EvaluateUnit>(unit.content).want_texts) {
-        for (auto& texts : unit.texts) {
+        for (std::size_t i = 0; i < unit.texts.size(); ++i) {
+            auto& texts = unit.texts[i];
             texts.resize(network_.depth());
+            if (!unit.failures[i].empty()) texts.back() = unit.failures[i];
             std::ranges::move(texts, std::back_inserter(unit.result.texts));
         }
     }

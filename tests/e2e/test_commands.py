@@ -318,8 +318,20 @@ class PredictTwoLayers(ProgramTest):
         result = self.succeed("predict", "free.json", stdin=lines)
         answers = [json.loads(line) for line in result.out.splitlines()]
         self.assertEqual([a["output"] for a in answers], ["ODD", None, "EVEN"])
-        self.assertIn("error", answers[1])
+        self.assertRegex(answers[1]["error"], r"tokens")
         self.assertNotIn("error", answers[0])
+        self.assertIn("1 of 3 predictions failed", result.err)
+
+    def test_class_job_says_why_an_input_failed(self):
+        lines = json_lines([{"input": "odd"}, {"input": "long " * 5000}])
+        result = self.succeed("predict", "class.json", stdin=lines)
+        self.assertRegex(json.loads(result.out.splitlines()[1])["error"], r"tokens")
+
+    def test_predictions_that_all_fail_end_with_3(self):
+        for name in ("free.json", "class.json"):
+            result = self.dln("predict", name, stdin=json_lines([{"input": "long " * 5000}]))
+            self.expect_message(result, 3, "1 of 1 predictions failed")
+            self.assertIsNone(json.loads(result.out)["output"])
 
 
 class Inspect(CommandTest):

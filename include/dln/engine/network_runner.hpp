@@ -31,8 +31,9 @@ struct EvaluateUnit {
     std::size_t split = 0;
     std::vector<std::uint64_t> examples;
     std::uint64_t step = 0;  ///< enters the random key of sampled outputs
-    bool want_texts =
-        false;  ///< return each example's latents and output: depth() texts an example
+    /// Return each example's latents and output: depth() texts an example. The last text of an example
+    /// that failed says why.
+    bool want_texts = false;
 };
 
 /// Cells an example for `measure`.
