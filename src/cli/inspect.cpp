@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "dln/cli/commands.hpp"
 #include "dln/error.hpp"
@@ -13,6 +14,8 @@
 #include "dln/store/run_directory.hpp"
 #include "dln/text/utf8.hpp"
 #include "dln/train/state.hpp"
+
+#include "cli/text_file.hpp"
 
 namespace dln {
 namespace fs = std::filesystem;
@@ -22,6 +25,22 @@ struct InspectOptions {
     std::string path;
     bool all = false;
 };
+
+// Of the files that lie beside the steps; null when there is none, or a damaged one.
+nlohmann::json beside(const fs::path& run, const char* name) {
+    const auto text = read_text_file((run / name).string());
+    return text ? nlohmann::json::parse(*text, nullptr, false) : nlohmann::json();
+}
+
+// What the job calls template `index` of `layer`; its number where no job.json tells.
+std::string template_name(const nlohmann::json& job, std::size_t layer, std::int64_t index) {
+    const nlohmann::json::json_pointer place(
+        fmt::format("/network/layers/{}/templates/{}/name", layer, index));
+    if (job.is_object() && job.contains(place) && job[place].is_string()) {
+        return printable(job[place].get<std::string>(), 30);
+    }
+    return std::to_string(index);
+}
 
 std::string shape_text(const Array& array) {
     std::string text;
@@ -51,14 +70,17 @@ void print_arrays(const StepDocument& document) {
     }
 }
 
-void print_parameters(const char* name, const NetworkParameters& parameters) {
+void print_parameters(const char* name,
+                      const NetworkParameters& parameters,
+                      const nlohmann::json& job) {
     for (std::size_t l = 0; l < parameters.size(); ++l) {
         fmt::print("{} layer {}: \"{}\" in template {}\n", name, l + 1,
-                   printable(parameters[l].prompt, 200), parameters[l].template_index);
+                   printable(parameters[l].prompt, 200),
+                   template_name(job, l, static_cast<std::int64_t>(parameters[l].template_index)));
     }
 }
 
-void print_candidates(const StepDocument& document) {
+void print_candidates(const StepDocument& document, const nlohmann::json& job) {
     if (!document.contains("step/candidates/prompt")) return;
     const auto& prompts = document.texts("step/candidates/prompt");
     const auto& templates = document.integers("step/candidates/template");
@@ -70,33 +92,52 @@ void print_candidates(const StepDocument& document) {
                "origin");
     for (std::size_t k = 0; k < prompts.size(); ++k) {
         fmt::print("{:>2}{} {:>10.4f} {:>7} {:>8} {:<12} {}\n", k, k == chosen ? '*' : ' ',
-                   means[k], scored[k], templates[k], printable(origins[k], 20),
-                   printable(prompts[k], 90));
+                   means[k], scored[k], template_name(job, 0, templates[k]),
+                   printable(origins[k], 20), printable(prompts[k], 90));
     }
 }
 
-void print_file(const StepFile& file, bool all) {
+void print_file(const StepFile& file, const fs::path& run, bool all) {
+    const nlohmann::json job = beside(run, "job.json");
     fmt::print("{} format {}, written by dln {}, step {}\njob {}\ndigest {} (verified)\n\n",
                file.header.file_type, file.header.format_version, file.header.program_version,
                file.header.step, file.header.job_hash, file.header.digest);
     const TrainState state = read_state(file.document);
-    print_parameters("current", state.current);
+    print_parameters("current", state.current, job);
     if (!state.best.empty()) {
-        print_parameters("best   ", state.best[0].parameters);
+        print_parameters("best   ", state.best[0].parameters, job);
         fmt::print("best on dev after step {}: accuracy {:.4f}, log-likelihood {:.4f}\n",
                    state.best_step, state.best[0].dev.accuracy(),
                    state.best[0].dev.log_likelihood());
     }
     fmt::print("memory {}, evaluations without gain {}, noise floor {:.2g} nats, {} calls so far\n",
                state.memory.size(), state.without_gain, state.noise_floor, state.usage.calls);
-    print_candidates(file.document);
+    print_candidates(file.document, job);
     if (all) {
         fmt::print("\n");
         print_arrays(file.document);
     }
 }
 
-// One line a step file; a damaged one is named and does not end the listing.
+// The end of a complete run: initial and trained prompts on test.
+void print_result(const nlohmann::json& result) {
+    for (const auto& [key, name] :
+         {std::pair{"test_initial", "initial"}, std::pair{"test", "trained"}}) {
+        if (!result.is_object() || !result.contains(key) || !result[key].is_object()) continue;
+        std::string text;
+        for (const char* measure : {"accuracy", "log_likelihood"}) {
+            const auto found = result[key].find(measure);
+            if (found == result[key].end() || !found->is_number()) continue;
+            text += fmt::format(
+                ", {} {:.4f}", measure == std::string_view("accuracy") ? measure : "log-likelihood",
+                found->get<double>());
+        }
+        fmt::print("test, {} prompt: {} examples{}\n", name,
+                   result[key].value("examples", std::int64_t{0}), text);
+    }
+}
+
+// One line a step file, with the best prompt on dev up to there; a damaged one is named and does not end the listing.
 int inspect_run(const InspectOptions& options) {
     const RunDirectory run(options.path);
     std::vector<std::string> files;
@@ -104,18 +145,23 @@ int inspect_run(const InspectOptions& options) {
         if (entry.path().extension() == ".h5") files.push_back(entry.path().string());
     }
     std::ranges::sort(files);
-    fmt::print("{}: {} step files, newest {}\n", options.path, files.size(),
-               run.latest().value_or("unknown"));
+    const nlohmann::json job = beside(options.path, "job.json");
+    fmt::print("{}: {} step file{}, newest {}\n", options.path, files.size(),
+               files.size() == 1 ? "" : "s", run.latest().value_or("unknown"));
     int code = 0;
     std::string last;
     for (const std::string& path : files) {
         try {
             const StepFile file = read_step_file(path);
             const TrainState state = read_state(file.document);
-            fmt::print("step {:>6}  best dev {}  {} calls  \"{}\"\n", file.header.step,
-                       state.best.empty() ? std::string("-")
-                                          : fmt::format("{:.4f}", state.best[0].dev.accuracy()),
-                       state.usage.calls, printable(state.current.back().prompt, 80));
+            const bool has_best = !state.best.empty();
+            const auto& shown = has_best ? state.best[0].parameters : state.current;
+            const std::size_t end = shown.size() - 1;
+            fmt::print(
+                "step {:>6}  best dev {}  {} calls  \"{}\" in template {}\n", file.header.step,
+                has_best ? fmt::format("{:.4f}", state.best[0].dev.accuracy()) : "-",
+                state.usage.calls, printable(shown[end].prompt, 80),
+                template_name(job, end, static_cast<std::int64_t>(shown[end].template_index)));
             last = path;
         } catch (const CheckpointError& error) {
             fmt::print("damaged: {}\n", error.what());
@@ -124,8 +170,9 @@ int inspect_run(const InspectOptions& options) {
     }
     if (!last.empty()) {
         fmt::print("\n{}\n", last);
-        print_file(read_step_file(last), options.all);
+        print_file(read_step_file(last), options.path, options.all);
     }
+    print_result(beside(options.path, "result.json"));
     return code;
 }
 
@@ -143,7 +190,8 @@ int run_inspect(const InspectOptions& options) {
                         "(run/steps/000012.h5) or a run directory.",
                         options.path));
     }
-    print_file(read_step_file(options.path), options.all);
+    print_file(read_step_file(options.path), fs::absolute(options.path).parent_path().parent_path(),
+               options.all);
     return 0;
 }
 

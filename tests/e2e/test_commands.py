@@ -345,7 +345,7 @@ class Inspect(CommandTest):
         self.assertIn("step 1", result.out)
         self.assertIn("(verified)", result.out)
         self.assertIn('current layer 1: "Say what is so."', result.out)
-        self.assertRegex(result.out, r"1\* +-?\d+\.\d+ +8 +0 p +Say what is so\.")
+        self.assertRegex(result.out, r"1\* +-?\d+\.\d+ +8 +t1 p +Say what is so\.")
 
     def test_all_lists_every_array(self):
         result = self.succeed("inspect", "run/steps/000001.h5", "--all")
@@ -356,6 +356,17 @@ class Inspect(CommandTest):
         result = self.succeed("inspect", "run")
         self.assertIn("run: 3 step files, newest 000002.h5", result.out)
         self.assertEqual(re.findall(r"^step +(\d+)  best dev", result.out, re.M), ["0", "1", "2"])
+
+    def test_run_shows_its_best_prompts_with_template_and_the_test_result(self):
+        out = self.succeed("inspect", "run").out
+        self.assertRegex(out, r'(?m)^step +0  best dev 0\.5000 .*"Always no\." in template t1$')
+        self.assertRegex(out, r'(?m)^step +1  best dev 1\.0000 .*"Say what is so\." in template t1$')
+        self.assertIn("test, initial prompt: 8 examples, accuracy 0.5000, log-likelihood", out)
+        self.assertIn("test, trained prompt: 8 examples, accuracy 1.0000, log-likelihood", out)
+
+    def test_step_file_without_its_run_shows_numbers_for_templates(self):
+        shutil.copy(self.dir / "run/steps/000001.h5", self.dir / "alone.h5")
+        self.assertIn('"Say what is so." in template 0', self.succeed("inspect", "alone.h5").out)
 
     def test_run_is_shown_once_on_two_ranks(self):
         self.assertEqual(self.succeed("inspect", "run", ranks=2).out, self.succeed("inspect", "run").out)
