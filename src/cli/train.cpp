@@ -109,6 +109,7 @@ int run_train(Communicator& comm, const JobOptions& options) {
         check_examples_left(session);
         const RunDirectory run(session.job().run_dir);
         hash = session.hash();
+        run.check_is_free();
         run.check_belongs_to(hash);
         check_steps_left(run, hash, session.job());
         complete = is_complete(run, session.job());

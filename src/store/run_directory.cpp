@@ -1,8 +1,11 @@
 #include "dln/store/run_directory.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 
 #include <fcntl.h>
@@ -13,6 +16,7 @@
 #include "dln/store/checkpoint_store.hpp"
 #include "dln/store/durable_write.hpp"
 #include "dln/store/failpoint.hpp"
+#include "dln/text/utf8.hpp"
 
 #include "store/file_descriptor.hpp"
 #include "store/process_identity.hpp"
@@ -101,6 +105,28 @@ bool RunDirectory::holds_run() const {
 void RunDirectory::check_writable() const {
     for (const std::string& place : {path_, steps_path(), journal_path()}) {
         check_writable_place(path_, place);
+    }
+}
+
+void RunDirectory::check_is_free() const {
+    if (holds_run()) {
+        return;
+    }
+    // What a start that was interrupted leaves, see create().
+    static constexpr std::array<std::string_view, 4> kOfAStart{"lock", "steps", "journal",
+                                                               "model.id"};
+    std::error_code failure;
+    for (const auto& entry : fs::directory_iterator(path_, failure)) {
+        const std::string name = entry.path().filename().string();
+        const bool is_ours = std::ranges::find(kOfAStart, name) != kOfAStart.end() ||
+                             name.find(".tmp-") != std::string::npos;
+        if (is_ours || name.starts_with('.')) {
+            continue;
+        }
+        throw UsageError(
+            fmt::format("run_dir {} holds other files (for example \"{}\") and no run. Expected a "
+                        "directory that is empty or does not exist yet; choose another run_dir",
+                        path_, printable(name, 60)));
     }
 }
 

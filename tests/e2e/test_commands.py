@@ -145,6 +145,13 @@ class Train(CommandTest):
         self.assertIn("kept at", lines[at - 1])
 
 
+    def test_folder_with_other_files_is_refused_and_left_alone(self):
+        self.write("run/notes.txt", "mine")
+        before = snapshot(self.dir)
+        self.expect_message(self.dln("train", "job.json"), 2, "run_dir", "notes.txt", "no run")
+        self.assertEqual(snapshot(self.dir), before)
+
+
 class Predict(CommandTest):
     LINES = [
         {"id": 3, "input": "test word 1", "more": {"kept": [1, None, "ü"]}},

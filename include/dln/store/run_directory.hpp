@@ -48,6 +48,8 @@ class RunDirectory {
     /// and removes it again. Throws UsageError with path and reason when that fails or a file is in
     /// the way.
     void check_writable() const;
+    /// Throws UsageError naming a file when there are files here that are neither hidden nor of a run.
+    void check_is_free() const;
     /// Throws UsageError naming both jobs and the remedy when another job's run is here. No run is
     /// fine.
     void check_belongs_to(const std::string& job_hash) const;

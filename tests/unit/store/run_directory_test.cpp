@@ -97,6 +97,30 @@ TEST_F(RunDirectoryTest, CheckWritableSeesTheFoldersOfTheRun) {
     }
 }
 
+TEST_F(RunDirectoryTest, FolderWithOtherFilesIsRefused) {
+    fs::create_directories(path());
+    write_bytes(path() + "/notes.txt", "mine");
+    EXPECT_THAT([this] { RunDirectory(path()).check_is_free(); },
+                ThrowsMessage<UsageError>(
+                    AllOf(HasSubstr(path()), HasSubstr("\"notes.txt\") and no run"))));
+}
+
+TEST_F(RunDirectoryTest, EmptyFolderAndInterruptedStartAreFree) {
+    RunDirectory(path()).check_is_free();
+    fs::create_directories(path() + "/steps");
+    fs::create_directories(path() + "/journal");
+    for (const char* name : {"/lock", "/model.id", "/.gitkeep", "/job.hash.tmp-host-1"}) {
+        write_bytes(path() + name, "");
+    }
+    RunDirectory(path()).check_is_free();
+}
+
+TEST_F(RunDirectoryTest, RunIsFreeForItsJobWhateverLiesBeside) {
+    const RunDirectory run = created();
+    write_bytes(run.file("train.log"), "mine");
+    run.check_is_free();
+}
+
 TEST_F(RunDirectoryTest, AnotherJobsRunIsRefusedWithBothHashesAndTheRemedy) {
     static_cast<void>(created());
     EXPECT_NO_THROW(RunDirectory(path()).check_belongs_to("cafe"));
