@@ -42,9 +42,11 @@ void check_steps_left(const RunDirectory& run, const std::string& hash, const Jo
     const std::vector<std::int64_t> done = make_hdf5_store(run.steps_path(), hash)->steps();
     if (done.empty() || done.back() <= job.train.steps) return;
     throw UsageError(fmt::format(
-        "{}: /train/steps: {}, but the run in {} has done {} steps. Expected at least {}; "
-        "for a shorter run give another run_dir.",
-        job.path, job.train.steps, job.run_dir, done.back(), done.back()));
+        "{}: /train/steps: {}, but the run in {} has done {} steps: it was extended, or the job "
+        "asks "
+        "for fewer now. Expected at least {}: write that into the job file, or add --set "
+        "/train/steps={}. For a shorter run give another run_dir.",
+        job.path, job.train.steps, job.run_dir, done.back(), done.back(), done.back()));
 }
 
 // Probes the backend before anything is spent on it; returns its noise floor.

@@ -210,6 +210,8 @@ class ExtendedRun(Resume):
             with self.subTest(run=result):
                 refused = self.dln("train", "job.json", "--set", "/train/steps=3")
                 self.expect_message(refused, 2, "job.json: /train/steps: 3", "4 steps", "at least 4")
+                self.assertIn("it was extended", refused.err)
+                self.assertIn("--set /train/steps=4", refused.err)
                 (self.dir / "run/result.json").unlink(missing_ok=True)
 
     def test_threads_and_place_of_the_model_may_change_but_not_its_content(self):
