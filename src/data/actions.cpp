@@ -57,6 +57,21 @@ void check_sizes(const SplitSizes& sizes) {
     }
 }
 
+/// An older file of a part that is not wanted now would pass for one of the new files.
+void check_no_left_over(const std::string& out_dir, const std::vector<PartSize>& parts) {
+    for (const auto& part : parts) {
+        const std::string path = part_path(out_dir, part.name);
+        std::error_code absent;
+        if (part.size == 0 && std::filesystem::exists(path, absent)) {
+            throw UsageError(fmt::format(
+                "{}: is there already, but --{} 0 makes no such file, and it would stand "
+                "beside the new ones as if it belonged to them. Remove it, or write to "
+                "another folder",
+                path, part.name));
+        }
+    }
+}
+
 /// The source of data is never replaced by what was made of it.
 void check_not_source(const std::string& source, const std::string& out) {
     std::error_code absent;
@@ -73,6 +88,7 @@ DataSummary make_polarity(const PolarityOptions& options) {
 
 DataSummary make_generated(const GenerateOptions& options) {
     check_sizes(options.sizes);
+    check_no_left_over(options.out_dir, part_sizes(options.sizes));
     return write_parts(options.out_dir,
                        generate_parts(options.task, part_sizes(options.sizes), options.seed));
 }
@@ -90,6 +106,7 @@ DataSummary split_file(const SplitFileOptions& options) {
     for (const auto& part : sizes) {
         check_not_source(options.from.path, part_path(options.out_dir, part.name));
     }
+    check_no_left_over(options.out_dir, sizes);
     const auto split =
         split_dataset(read_split(options.from, options.classes),
                       {.parts = sizes, .balanced = options.balanced, .seed = options.seed});

@@ -85,9 +85,15 @@ SplitResult split_dataset(const Dataset& examples, const SplitOptions& options) 
     const auto usable = first_occurrences(examples);
     const auto needed = total(options.parts);
     if (needed > usable.size()) {
-        throw UsageError(fmt::format(
-            "the parts need {} examples together, there are {} with an input of their own", needed,
-            usable.size()));
+        std::string sizes;
+        for (const auto& part : options.parts) {
+            sizes += fmt::format("{}--{} {}", sizes.empty() ? "" : ", ", part.name, part.size);
+        }
+        throw UsageError(
+            fmt::format("the parts ({}) need {} examples together, there are {} with an input of "
+                        "their own; ask "
+                        "for smaller parts. Without these options the sizes are 200, 100 and 400",
+                        sizes, needed, usable.size()));
     }
     SplitResult result;
     result.repeated = examples.size() - usable.size();

@@ -564,7 +564,7 @@ class Data(ProgramTest):
     def test_split_of_too_few_examples_is_refused(self):
         self.write("in.jsonl", json_lines(examples("a", 10)))
         result = self.dln("data", "split", "in.jsonl", "--train", 20, "--out", "a")
-        self.expect_message(result, 2, "10")
+        self.expect_message(result, 2, "10", "--train 20, --dev 100, --test 400", "Without these options")
         self.assertFalse((self.dir / "a").exists())
 
     def test_made_data_can_be_trained_on(self):

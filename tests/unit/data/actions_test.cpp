@@ -73,6 +73,19 @@ TEST_F(DataActions, SplitCountsRepeatedInputs) {
     EXPECT_EQ(summary.parts[1].targets.size(), 2U);
 }
 
+TEST_F(DataActions, OlderFileOfAPartThatIsNotWantedIsRefused) {
+    const auto options = [&](std::size_t dev) {
+        return SplitFileOptions{.from = csv(),
+                                .classes = {},
+                                .sizes = {.train = 2, .dev = dev, .test = 1},
+                                .balanced = false,
+                                .seed = 0,
+                                .out_dir = path("out")};
+    };
+    static_cast<void>(split_file(options(1)));
+    EXPECT_THAT(refusal_of(split_file, options(0)), HasSubstr("out/dev.jsonl: is there already"));
+}
+
 TEST_F(DataActions, PolarityNamesAMissingLexicon) {
     EXPECT_THAT(refusal_of(make_polarity,
                            PolarityOptions{.lexicon = path("absent.txt"), .out_dir = path("out")}),
