@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -140,8 +141,11 @@ class Step {
         if (nothing_to_learn()) return {};
         const ProposalSpec& spec = context_.proposer.spec();
         const int room = context_.backend.info().context_tokens - spec.max_tokens;
-        const FitsContext fits = [this, room](const Context& asked_context) {
-            return context_.backend.count_tokens(asked_context) <= room;
+        int shortest = std::numeric_limits<int>::max();
+        const FitsContext fits = [this, room, &shortest](const Context& asked_context) {
+            const int tokens = context_.backend.count_tokens(asked_context);
+            shortest = std::min(shortest, tokens);
+            return tokens <= room;
         };
         GenerateRequest request{.items = {},
                                 .max_tokens = spec.max_tokens,
@@ -155,6 +159,10 @@ class Step {
                 asked.push_back(i);
             } else {
                 ++record_.failures;
+                const int needed = shortest + spec.max_tokens;
+                record_.proposal_tokens = record_.proposals_too_long++ == 0
+                                              ? needed
+                                              : std::min(record_.proposal_tokens, needed);
                 if (!record_.first_failure.empty()) continue;
                 record_.first_failure = fmt::format(
                     "proposal {} ({}) does not fit into the context even without examples", i,

@@ -93,6 +93,7 @@ class Training {
         const Clock::time_point start = Clock::now();
         const EngineTimes before = context_.engine.times();
         record_ = run_step(context_, state_);
+        check_usable(*record_);
         step_seconds_ = seconds_since(start);
         backend_seconds_ = context_.engine.times().backend - before.backend;
         waiting_seconds_ = context_.engine.times().waiting - before.waiting;
@@ -105,6 +106,27 @@ class Training {
             observer_.warned(fmt::format("step {}: {} requests failed; the first: {}",
                                          state_.steps_done, record_->failures,
                                          printable(record_->first_failure)));
+        }
+    }
+
+    // Without any score or proposal the run would go on to its end and return what it began with.
+    void check_usable(const StepRecord& record) const {
+        const auto step = record.step + 1;
+        if (!record.proposals.empty() && record.proposals_too_long == record.proposals.size()) {
+            throw UsageError(
+                fmt::format("{}: /backend/context_tokens: the context has {} tokens, and no "
+                            "proposal of step {} "
+                            "fits into it even without examples. Expected at least {} "
+                            "(/train/proposals/max_tokens "
+                            "of them for the reply).",
+                            context_.job.path, context_.backend.info().context_tokens, step,
+                            record.proposal_tokens));
+        }
+        const auto has_score = [](const CandidateScore& score) { return score.scored > 0; };
+        if (std::ranges::none_of(record.scores, has_score)) {
+            throw BackendError(
+                fmt::format("step {}: no request for a score succeeded; the first: {}", step,
+                            printable(record.first_failure)));
         }
     }
 

@@ -57,6 +57,8 @@ struct StepRecord {
     Usage usage;
     std::int64_t failures = 0;
     std::string first_failure;
+    std::size_t proposals_too_long = 0;  ///< not asked for: too long even without examples
+    int proposal_tokens = 0;  ///< context that the shortest of those needs, with its reply
 };
 
 /// Computes a step; changes nothing but the engine's progress.

@@ -295,6 +295,24 @@ TEST_F(TrainTest, WithoutDevTheLastParametersAreTheOutcome) {
     EXPECT_EQ(run.metrics, "");
 }
 
+TEST_F(TrainTest, ContextTooSmallForEveryProposalEndsTheRun) {
+    options_.context_tokens = 60;
+    job_.train.proposals.max_tokens = 55;
+    const auto store = make_memory_store();
+    EXPECT_THAT([&] { static_cast<void>(train_into(*store)); },
+                ThrowsMessage<UsageError>(AllOf(HasSubstr("/backend/context_tokens"),
+                                                HasSubstr("60 tokens"), HasSubstr("at least"))));
+}
+
+TEST_F(TrainTest, StepWithoutAnyScoreEndsTheRun) {
+    options_.context_tokens = 60;
+    job_.train.proposals.max_tokens = 5;
+    splits_[kTrainSplit] = weather(20, std::string(1000, 'x'));
+    const auto store = make_memory_store();
+    EXPECT_THAT([&] { static_cast<void>(train_into(*store)); },
+                ThrowsMessage<BackendError>(HasSubstr("step 1: no request for a score succeeded")));
+}
+
 TEST_F(TrainTest, FailuresAreWarnedOf) {
     job_.train.steps = 1;
     options_.context_tokens = 60;
