@@ -30,8 +30,9 @@ void print_row(const char* name, const PlannedWork& work, std::int64_t times) {
 }
 
 void print_plan(const Plan& plan) {
+    fmt::print("upper bounds; a row has the sums over all its times\n");
     fmt::print("{:<22} {:>6} {:>14} {:>14} {:>16} {:>16}\n", "", "times", "scoring calls",
-               "generations", "context tokens", "new tokens (<=)");
+               "generations", "context tokens", "new tokens");
     print_row("step", plan.step, plan.steps);
     print_row("dev evaluation", plan.dev, plan.dev_evaluations);
     print_row("test evaluation", plan.test, 1);

@@ -451,6 +451,9 @@ class Plan(CommandTest):
         self.assertEqual(result.out.count("test evaluation"), 1)
         self.assertEqual(snapshot(self.dir), before)
 
+    def test_plan_says_that_its_rows_are_sums_and_upper_bounds(self):
+        self.assertIn("upper bounds; a row has the sums", self.succeed("plan", "job.json").out)
+
     def test_measure_estimates_the_time(self):
         self.assertRegex(self.succeed("plan", "job.json", "--measure").out, r"about \d+ s on one rank")
 
