@@ -5,15 +5,18 @@
 #include <cstring>
 #include <exception>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include "dln/cli/commands.hpp"
 #include "dln/error.hpp"
 #include "dln/llm/embedded.hpp"
+#include "dln/text/utf8.hpp"
 
 #include "cli/ranks.hpp"
 #include "cli/version.hpp"
@@ -40,6 +43,20 @@ void set_up_log(const std::string& level) {
     logger->set_pattern("dln: %v");
     logger->set_level(spdlog::level::from_str(level));
     spdlog::set_default_logger(logger);
+}
+
+// "dln trian": which commands there are; nothing when the mistake is another one.
+std::string unknown_command(CLI::App& app) {
+    const std::vector<std::string> rest = app.remaining();
+    if (!app.get_subcommands().empty() || rest.empty() || rest.front().starts_with("-")) return "";
+    std::vector<std::string> names;
+    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+        names.push_back(command->get_name());
+    }
+    const auto near = near_miss(rest.front(), names);
+    return fmt::format("no command \"{}\". Expected one of {}.{}", printable(rest.front(), 60),
+                       fmt::join(names, ", "),
+                       near ? fmt::format(" Did you mean \"{}\"?", *near) : std::string());
 }
 
 // Results that could not be written are no success.
@@ -82,6 +99,11 @@ int run_command_line(int argc, char** argv) {
                                 app.got_subcommand("data");
         return checked_output(is_for_one ? run_on_root(chosen) : chosen());
     } catch (const CLI::ParseError& error) {
+        const std::string unknown = error.get_exit_code() == 0 ? "" : unknown_command(app);
+        if (!unknown.empty()) {
+            fmt::print(stderr, "dln: {}\n", unknown);
+            return static_cast<int>(ExitCode::usage);
+        }
         return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::usage);
     } catch (const Error& error) {
         fmt::print(stderr, "dln: {}\n", error.what());

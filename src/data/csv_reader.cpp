@@ -118,6 +118,13 @@ void read_csv(LineReader& file, ExampleSink& sink) {
     if (!rows.next(header)) {
         return;
     }
+    if (header.size() == 1 && header[0].find_first_of(";\t") != std::string::npos) {
+        sink.fail(
+            rows.first_line(),
+            fmt::format("the header is one field, \"{}\"; fields must be separated by commas, "
+                        "not by semicolons or tabs",
+                        printable(header[0], 60)));
+    }
     sink.check_names(header, rows.first_line());
     const auto input = index_of(header, sink.spec().input_field);
     const auto target = index_of(header, sink.spec().target_field);

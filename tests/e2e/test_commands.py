@@ -473,6 +473,13 @@ class Probe(CommandTest):
         result = self.dln("probe", "--model", "none.gguf", env={"DLN_CACHE": self.dir})
         self.expect_message(result, 3, "none.gguf")
 
+    def test_missing_model_lists_those_of_the_cache(self):
+        self.write("models/small.gguf", "")
+        self.write("models/small-1.f32.gguf", "")
+        result = self.dln("probe", "--model", "none", env={"DLN_CACHE": self.dir})
+        if "embedded" in self.succeed("--version").out:
+            self.expect_message(result, 3, "The cache (DLN_CACHE) holds small. ")
+
 
 class ProbeEmbedded(EmbeddedTest):
     def test_quick_start_model_passes_with_little_noise(self):
@@ -603,6 +610,10 @@ class Help(ProgramTest):
                 self.assertRegex(out, r"Examples?:\s")
                 self.assertRegex(out.split("Example")[-1], rf"dln {words[0]}")
                 self.assertLessEqual(max(map(len, out.splitlines())), 120)
+
+    def test_unknown_command_lists_the_commands(self):
+        result = self.dln("trian", "job.json")
+        self.expect_message(result, 2, 'no command "trian"', "train, eval, predict", 'mean "train"')
 
     def test_wrong_usage_ends_with_2(self):
         for words in ((), ("trian",), ("train",), ("train", "job.json", "--sets", "x"), ("data",)):

@@ -1,5 +1,6 @@
 #include "llm/embedded/model_file.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -7,16 +8,20 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 #include <sys/file.h>
 #include <unistd.h>
 #include <xxhash.h>
 
 #include "dln/error.hpp"
+#include "dln/text/utf8.hpp"
 
 #include "llm/embedded/llama_model.hpp"
 
@@ -24,16 +29,30 @@ namespace dln {
 namespace fs = std::filesystem;
 namespace {
 
+// "a, b": the models of the cache that can be named without a path.
+std::string cached_models() {
+    std::vector<std::string> names;
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(model_cache_directory(), ignored)) {
+        const fs::path name = entry.path().filename();
+        if (name.extension() == ".gguf" && name.stem().extension() != ".f32") {
+            names.push_back(printable(name.stem().string(), 80));
+        }
+    }
+    std::ranges::sort(names);
+    return names.empty() ? "no model" : fmt::format("{}", fmt::join(names, ", "));
+}
+
 std::string find_model(const std::string& model) {
     std::error_code ignored;
     if (fs::is_regular_file(model, ignored)) return fs::absolute(model).string();
     const fs::path cached = fs::path(model_cache_directory()) / (model + ".gguf");
     if (fs::is_regular_file(cached, ignored)) return cached.string();
-    throw BackendError(
-        fmt::format("model \"{}\" not found: neither a file of that name nor {}. Run tools/setup, "
-                    "which fetches the "
-                    "quick start's model, or give the path of a GGUF file in /backend/model.",
-                    model, cached.string()));
+    throw BackendError(fmt::format(
+        "model \"{}\" not found: neither a file of that name nor {}. The cache (DLN_CACHE) "
+        "holds {}. Run tools/setup, which fetches the quick start's model, or give the "
+        "path of a GGUF file in /backend/model.",
+        model, cached.string(), cached_models()));
 }
 
 // XXH3 of the whole file: two models of one name must never share scores or a converted copy.

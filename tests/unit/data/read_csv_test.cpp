@@ -55,6 +55,12 @@ TEST_F(ReadCsv, NamesTheMissingColumn) {
               "Did you mean \"Input\"?");
 }
 
+TEST_F(ReadCsv, NamesTheCommaWhenFieldsAreSeparatedOtherwise) {
+    for (const char* header : {"input;target\n", "input\ttarget\n"}) {
+        EXPECT_THAT(refusal(csv(header)), HasSubstr("must be separated by commas"));
+    }
+}
+
 TEST_F(ReadCsv, RefusesADoubledColumn) {
     EXPECT_THAT(refusal(csv("input,target,input\na,x,b\n")),
                 HasSubstr("x.csv:1: field \"input\" occurs 2 times"));
