@@ -56,9 +56,11 @@ void ExampleSink::fail_missing(const std::string& field,
                                const std::vector<std::string>& names,
                                std::size_t line) const {
     const auto found = names.empty() ? std::string("there is none") : "found " + quoted_list(names);
-    fail(line, fmt::format("no field \"{}\" for the {}: {}.{}", printable(field),
-                           field == spec_.input_field ? "input" : "target", found,
-                           hint_for(field, names)));
+    const char* role = field == spec_.input_field ? "input" : "target";
+    fail(line,
+         fmt::format("no field \"{}\" for the {}: {}.{} Another name goes into --{}-field, in a "
+                     "job file into {}_field",
+                     printable(field), role, found, hint_for(field, names), role, role));
 }
 
 void ExampleSink::check_names(const std::vector<std::string>& names, std::size_t line) const {

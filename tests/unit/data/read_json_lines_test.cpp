@@ -80,10 +80,12 @@ TEST_F(ReadJsonLines, AllowsALimitBeyondTheEnd) {
 }
 
 TEST_F(ReadJsonLines, NamesTheMissingFieldAndItsNearMiss) {
-    EXPECT_EQ(refusal(lines("\n{\"inputs\": \"a\", \"target\": \"x\"}")),
-              "x.jsonl:2: no field \"input\" for the input: found \"inputs\", \"target\". "
-              "Did you mean \"inputs\"?");
-    EXPECT_EQ(refusal(lines("{}")), "x.jsonl:1: no field \"input\" for the input: there is none.");
+    EXPECT_THAT(
+        refusal(lines("\n{\"inputs\": \"a\", \"target\": \"x\"}")),
+        StartsWith("x.jsonl:2: no field \"input\" for the input: found \"inputs\", \"target\". "
+                   "Did you mean \"inputs\"?"));
+    EXPECT_THAT(refusal(lines("{}")),
+                StartsWith("x.jsonl:1: no field \"input\" for the input: there is none."));
 }
 
 TEST_F(ReadJsonLines, NamesTheWrongType) {
