@@ -64,9 +64,9 @@ std::size_t index_of(const Override& given, const std::string& token, const Json
                                 list.size()));
     }
     if (index > list.size()) {
-        fail(given, fmt::format(
-                        "the list has {} entries. Expected an index of at most {}, which adds one.",
-                        list.size(), list.size()));
+        fail(given,
+             fmt::format("the list has {} entr{}. Expected an index of at most {}, which adds one.",
+                         list.size(), list.size() == 1 ? "y" : "ies", list.size()));
     }
     return index;
 }

@@ -105,8 +105,9 @@ NetworkParameters parse_prompts(const std::string& text, const std::string& path
     }
     const auto& specs = job.network.layers;
     if (json["layers"].size() != specs.size()) {
-        throw fail(fmt::format("/layers: {} layers, the job's network has {}",
-                               json["layers"].size(), specs.size()));
+        throw fail(fmt::format("/layers: {} layer{}, the job's network has {}",
+                               json["layers"].size(), json["layers"].size() == 1 ? "" : "s",
+                               specs.size()));
     }
     NetworkParameters parameters;
     for (std::size_t l = 0; l < specs.size(); ++l) {

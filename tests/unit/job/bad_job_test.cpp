@@ -285,7 +285,7 @@ TEST_F(JobFixture, BadOverridesNameThemselves) {
     EXPECT_THAT(fault(kValid, {{"/", "5"}}), StartsWith("--set /=5: the field is no JSON pointer"));
     EXPECT_THAT(fault(kValid, {{"/a~b", "5"}}), HasSubstr("is written ~0"));
     EXPECT_THAT(fault(kValid, {{"/network/layers/7/train", "false"}}),
-                HasSubstr("the list has 1 entries. Expected an index of at most 1"));
+                HasSubstr("the list has 1 entry. Expected an index of at most 1"));
     EXPECT_THAT(fault(kValid, {{"/network/layers/x/train", "false"}}),
                 HasSubstr("\"x\" is no index of a list"));
     EXPECT_THAT(fault(kValid, {{"/train/steps", "1"}, {"/train/steps/x", "5"}}),

@@ -63,7 +63,7 @@ TEST(PromptsFile, WhatDoesNotFitIsAUsageErrorWithItsPlace) {
         {"", "not a prompts file"},
         {"[1]", "not a prompts file"},
         {R"({"layers": 1})", "not a prompts file"},
-        {R"({"layers": [{"prompt": "a", "template": "plain"}]})", "1 layers"},
+        {R"({"layers": [{"prompt": "a", "template": "plain"}]})", "1 layer,"},
         {R"({"layers": [1, 2]})", "/layers/0"},
         {R"({"layers": [{"prompt": "a", "template": "plain"}, {"prompt": "b"}]})", "/layers/1"},
         {R"({"layers": [{"prompt": 1, "template": "plain"}, {}]})", "/layers/0"},
