@@ -207,7 +207,8 @@ TEST_F(NetworkRunnerTest, FailureInAHiddenLayerEndsThatExampleOnly) {
     const UnitResult result = evaluate(Measure::correct, {0, 1});
     EXPECT_EQ(result.failures, 1);
     EXPECT_THAT(result.cells, ElementsAre(0, 0, kOne, 1));
-    EXPECT_THAT(result.texts, ElementsAre("", "", "", "y1", "y2", "right"));
+    EXPECT_THAT(result.texts,
+                ElementsAre("", "", HasSubstr("exceeds the 50"), "y1", "y2", "right"));
 }
 
 TEST_F(NetworkRunnerTest, UnitWhoseExamplesAllFailIsStillFinished) {
