@@ -38,7 +38,7 @@ function(dln_test name)
     add_executable(${name} ${ARG_SOURCES})
     target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
     target_link_libraries(${name} PRIVATE ${ARG_LINK} dln_warnings GTest::gmock GTest::gtest_main)
-    # Compiling GoogleTest's templates takes longer than running them: the sanitizer build halves.
+    # Compiling GoogleTest's templates takes longer than running them.
     target_compile_options(${name} PRIVATE $<$<CONFIG:Debug>:-O0>)
     if(NOT TARGET unit_tests)
         add_custom_target(unit_tests)
