@@ -1,9 +1,9 @@
 #include "llm/http/strict_json.hpp"
 
 #include <limits>
-#include <set>
 
 #include <fmt/format.h>
+#include <simdjson.h>
 
 #include "dln/text/utf8.hpp"
 
@@ -17,115 +17,94 @@ struct Refused {
     std::string why;
 };
 
-/// Follows the parser for what a finished value does not show any more: depth, and keys that occur twice.
-class Watcher {
-  public:
-    void on_event(Json::parse_event_t event, const Json& value) {
-        switch (event) {
-            case Json::parse_event_t::object_start:
-            case Json::parse_event_t::array_start:
-                keys_.emplace_back();
-                if (keys_.size() > kDeepest) {
-                    throw Refused{fmt::format("nested deeper than {} levels", kDeepest)};
-                }
-                break;
-            case Json::parse_event_t::object_end:
-            case Json::parse_event_t::array_end:
-                keys_.pop_back();
-                break;
-            case Json::parse_event_t::key:
-                if (!keys_.back().insert(value.get<std::string>()).second) {
-                    throw Refused{fmt::format("\"{}\" occurs twice in one object",
-                                              printable(value.get<std::string>(), 40))};
-                }
-                break;
-            case Json::parse_event_t::value:
-                break;
+using simdjson::dom::element;
+using simdjson::dom::element_type;
+
+// What no dialect reads and what would be most of a scoring reply.
+bool is_unread(std::string_view key) { return key == "top_logprobs" || key == "text_offset"; }
+
+Json convert(const element& value, std::size_t depth);
+
+Json convert(const simdjson::dom::object& object, std::size_t depth) {
+    Json converted = Json::object();
+    for (const auto& [key, value] : object) {
+        const bool is_new =
+            converted.emplace(key, is_unread(key) ? Json() : convert(value, depth)).second;
+        if (!is_new) {
+            throw Refused{fmt::format("\"{}\" occurs twice in one object", printable(key, 40))};
         }
     }
+    return converted;
+}
 
-  private:
-    std::vector<std::set<std::string>> keys_;  // of the values that are open
-};
+Json convert(const simdjson::dom::array& array, std::size_t depth) {
+    Json converted = Json::array();
+    converted.get_ref<Json::array_t&>().reserve(array.size());
+    for (const element& value : array) converted.push_back(convert(value, depth));
+    return converted;
+}
 
-/// Ends the parse as soon as the text of one outermost key is known.
-class OutermostText final : public nlohmann::json_sax<Json> {
-  public:
-    explicit OutermostText(std::string_view key) : wanted_(key) {}
-    [[nodiscard]] std::string take() { return std::move(text_); }
-
-    bool string(string_t& value) override {
-        if (!is_wanted_) return true;
-        text_ = value;
-        return false;
+/// `depth`: of arrays and objects around the value.
+Json convert(const element& value, std::size_t depth) {
+    const element_type type = value.type();
+    const bool is_nested = type == element_type::ARRAY || type == element_type::OBJECT;
+    if (is_nested && depth == kDeepest) {
+        throw Refused{fmt::format("nested deeper than {} levels", kDeepest)};
     }
-    bool key(string_t& value) override {
-        is_wanted_ = depth_ == 1 && value == wanted_;
-        return true;
+    switch (type) {
+        case element_type::ARRAY:
+            return convert(simdjson::dom::array(value), depth + 1);
+        case element_type::OBJECT:
+            return convert(simdjson::dom::object(value), depth + 1);
+        case element_type::INT64:
+            return std::int64_t(value);
+        case element_type::UINT64:
+            return std::uint64_t(value);
+        case element_type::DOUBLE:
+            return double(value);
+        case element_type::STRING:
+            return std::string_view(value);
+        case element_type::BOOL:
+            return bool(value);
+        case element_type::NULL_VALUE:
+            break;
     }
-    bool start_object(std::size_t /*size*/) override { return open(); }
-    bool start_array(std::size_t /*size*/) override { return depth_ > 0 && open(); }
-    bool end_object() override { return close(); }
-    bool end_array() override { return close(); }
-    bool null() override { return !is_wanted_; }
-    bool boolean(bool /*value*/) override { return !is_wanted_; }
-    bool number_integer(number_integer_t /*value*/) override { return !is_wanted_; }
-    bool number_unsigned(number_unsigned_t /*value*/) override { return !is_wanted_; }
-    bool number_float(number_float_t /*value*/, const string_t& /*text*/) override {
-        return !is_wanted_;
-    }
-    bool binary(binary_t& /*value*/) override { return false; }
-    bool parse_error(std::size_t /*position*/,
-                     const std::string& /*token*/,
-                     const nlohmann::detail::exception& /*error*/) override {
-        return false;
-    }
-
-  private:
-    bool open() { return ++depth_ <= kDeepest && !is_wanted_; }
-    bool close() {
-        --depth_;
-        return true;
-    }
-
-    std::string wanted_;
-    std::string text_;
-    std::size_t depth_ = 0;
-    bool is_wanted_ = false;
-};
-
-/// The library's message without its own prefix.
-std::string reason_of(std::string_view what) {
-    if (const std::size_t at = what.find("] "); at != std::string_view::npos) {
-        what.remove_prefix(at + 2);
-    }
-    return printable(what, 120);
+    return nullptr;
 }
 
 }  // namespace
 
 ParsedReply parse_reply(std::string_view body) {
-    Watcher watcher;
-    const auto watch = [&](int, Json::parse_event_t event, Json& value) {
-        watcher.on_event(event, value);
-        return true;
-    };
+    simdjson::dom::parser parser;
+    element root;
+    const simdjson::error_code error = parser.parse(body.data(), body.size()).get(root);
+    if (error == simdjson::DEPTH_ERROR) {
+        return {.value = {},
+                .error = fmt::format("the reply is nested deeper than {} levels", kDeepest)};
+    }
+    if (error != simdjson::SUCCESS) {
+        return {.value = {},
+                .error = fmt::format("the reply is not JSON ({}); it begins with \"{}\"",
+                                     simdjson::error_message(error),
+                                     printable(body.substr(0, 160), 40))};
+    }
     try {
-        return {.value = Json::parse(body, watch), .error = {}};
+        return {.value = convert(root, 0), .error = {}};
     } catch (const Refused& refused) {
         return {.value = {}, .error = "the reply is " + refused.why};
-    } catch (const Json::exception& error) {
-        return {.value = {},
-                .error = fmt::format("the reply is not JSON: {}; it begins with \"{}\"",
-                                     reason_of(error.what()), printable(body.substr(0, 160), 40))};
     }
 }
 
 std::string outermost_text(std::string_view body, std::string_view key) {
-    OutermostText reader(key);
-    // False means stopped: found, no object, or not JSON.
-    static_cast<void>(Json::sax_parse(body, &reader));
-    return reader.take();
+    // Skips what stands before the key without reading it: the parser of whole replies would not.
+    const simdjson::padded_string padded(body);
+    simdjson::ondemand::parser parser;
+    simdjson::ondemand::document document;
+    std::string_view text;
+    const bool is_text =
+        parser.iterate(padded).get(document) == simdjson::SUCCESS &&
+        document.find_field_unordered(key).get_string().get(text) == simdjson::SUCCESS;
+    return is_text ? std::string(text) : std::string();
 }
 
 const Json* member(const Json& value, std::string_view key) {

@@ -22,10 +22,12 @@ struct ParsedReply {
 };
 
 /// Parses a whole body. Not accepted: anything but one JSON value, invalid UTF-8, lone surrogates, a key
-/// twice in one object, nesting deeper than 64, NaN, Infinity, numbers beyond double.
+/// twice in one object, nesting deeper than 64, NaN, Infinity, numbers beyond double or 64 bits. The values
+/// of "top_logprobs" and "text_offset", which no dialect reads, are null whatever they were.
 [[nodiscard]] ParsedReply parse_reply(std::string_view body);
 
-/// The text of `key` in the outermost object, without building the rest; empty when there is none.
+/// The text of `key` in the outermost object, without reading the rest; empty when there is none, or the body
+/// is seen to be no JSON.
 [[nodiscard]] std::string outermost_text(std::string_view body, std::string_view key);
 
 /// The member `key` of an object; null when `value` is no object or has none.

@@ -44,8 +44,9 @@ TEST(StrictJson, NestingIsBounded) {
     EXPECT_EQ(outermost_text("{\"a\":" + std::string(100'000, '['), "model"), "");
 }
 
-TEST(StrictJson, OutermostTextStopsAtItsKey) {
-    EXPECT_EQ(outermost_text(R"({"x":{"model":"inner"},"model":"m","cut)", "model"), "m");
+TEST(StrictJson, OutermostTextIsNotThatOfAnInnerObject) {
+    EXPECT_EQ(outermost_text(R"({"x":{"model":"inner"},"model":"m","y":[]})", "model"), "m");
+    EXPECT_EQ(outermost_text(R"({"x":{"model":"inner"}})", "model"), "");
     EXPECT_EQ(outermost_text(R"([{"model":"m"}])", "model"), "");
     EXPECT_EQ(outermost_text(R"({"model":7})", "model"), "");
     EXPECT_EQ(outermost_text("<html>", "model"), "");
