@@ -26,12 +26,6 @@ struct InspectOptions {
     bool all = false;
 };
 
-// Of the files that lie beside the steps; null when there is none, or a damaged one.
-nlohmann::json beside(const fs::path& run, const char* name) {
-    const auto text = read_text_file((run / name).string());
-    return text ? nlohmann::json::parse(*text, nullptr, false) : nlohmann::json();
-}
-
 // What the job calls template `index` of `layer`; its number where no job.json tells.
 std::string template_name(const nlohmann::json& job, std::size_t layer, std::int64_t index) {
     const nlohmann::json::json_pointer place(
@@ -98,7 +92,7 @@ void print_candidates(const StepDocument& document, const nlohmann::json& job) {
 }
 
 void print_file(const StepFile& file, const fs::path& run, bool all) {
-    const nlohmann::json job = beside(run, "job.json");
+    const nlohmann::json job = read_json_file((run / "job.json").string());
     fmt::print("{} format {}, written by dln {}, step {}\njob {}\ndigest {} (verified)\n\n",
                file.header.file_type, file.header.format_version, file.header.program_version,
                file.header.step, file.header.job_hash, file.header.digest);
@@ -145,7 +139,7 @@ int inspect_run(const InspectOptions& options) {
         if (entry.path().extension() == ".h5") files.push_back(entry.path().string());
     }
     std::ranges::sort(files);
-    const nlohmann::json job = beside(options.path, "job.json");
+    const nlohmann::json job = read_json_file(run.file("job.json"));
     fmt::print("{}: {} step file{}, newest {}\n", options.path, files.size(),
                files.size() == 1 ? "" : "s", run.latest().value_or("unknown"));
     int code = 0;
@@ -172,7 +166,7 @@ int inspect_run(const InspectOptions& options) {
         fmt::print("\n{}\n", last);
         print_file(read_step_file(last), options.path, options.all);
     }
-    print_result(beside(options.path, "result.json"));
+    print_result(read_json_file(run.file("result.json")));
     return code;
 }
 

@@ -14,4 +14,8 @@ std::optional<std::string> read_text_file(const std::string& path) {
     return std::move(text).str();
 }
 
+nlohmann::json read_json_file(const std::string& path) {
+    return nlohmann::json::parse(read_text_file(path).value_or(""), nullptr, false);
+}
+
 }  // namespace dln

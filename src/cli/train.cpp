@@ -22,15 +22,11 @@
 namespace dln {
 namespace {
 
-nlohmann::json json_file(const std::string& path) {
-    return nlohmann::json::parse(read_text_file(path).value_or(""), nullptr, false);
-}
-
 // Whether the run in `run` has done all steps of the job and has its results. When the model goes by another
 // name now, only loading it tells whether it is the same one.
 bool is_complete(const RunDirectory& run, const Job& job) {
-    const auto result = json_file(run.file("result.json"));
-    const auto begun = json_file(run.file("job.json"));
+    const auto result = read_json_file(run.file("result.json"));
+    const auto begun = read_json_file(run.file("job.json"));
     if (!result.is_object() || !begun.is_object() || !begun.contains("backend")) return false;
     return result.value("steps_done", std::int64_t{-1}) == job.train.steps &&
            begun["backend"].value("model", "") == job.backend.model &&
