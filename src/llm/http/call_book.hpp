@@ -16,6 +16,7 @@ struct Ask {
     std::size_t item = 0;
     std::size_t target = kContext;  ///< kContext: the context alone
     std::size_t place = 0;          ///< the target's token, where one call forces one token
+    bool as_text = false;           ///< sent before its tokens are known
     friend auto operator<=>(const Ask&, const Ask&) = default;
 };
 

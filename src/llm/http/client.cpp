@@ -19,7 +19,10 @@ class Question : public Exchange {
   public:
     Question(Call call, Answer& answer, bool& done)
         : call_(std::move(call)), answer_(answer), done_(done) {}
-    [[nodiscard]] std::vector<Call> begin() override { return {call_}; }
+    [[nodiscard]] std::vector<Call> begin() override {
+        call_.prompts = 0;
+        return {call_};
+    }
     [[nodiscard]] Verdict take(std::size_t /*index*/, std::string_view body) override {
         return settle(200, body, {});
     }
@@ -48,7 +51,7 @@ TransportOptions transport_options(const ClientOptions& options) {
     auto result = options.transport;
     result.most_connections = 0;
     for (const auto& endpoint : options.endpoints) {
-        result.most_connections += endpoint.most_in_flight;
+        result.most_connections += 2 * endpoint.most_in_flight;  // as many look-ups beside
     }
     return result;
 }
@@ -102,6 +105,7 @@ std::uint64_t Client::Impl::open(std::uint64_t id,
     conversation.exchange = std::move(exchange);
     conversation.only_endpoint = only_endpoint;
     questions += only_endpoint ? 1U : 0U;
+    counters.opened += only_endpoint ? 0 : 1;
     add_calls(order, conversation, conversation.exchange->begin());
     close_if_done(order);
     return order;
@@ -124,7 +128,8 @@ void Client::Impl::add_calls(std::uint64_t order,
                      .tokens = static_cast<double>(call.estimated_tokens)},
             .queued = now,
         };
-        ready.insert({order, index});
+        if (!call.is_look_up()) ++counters.work;
+        make_ready({order, index});
     }
 }
 
@@ -203,6 +208,7 @@ void Client::Impl::break_off(const std::string& what) {
         }
     }
     ready.clear();
+    ready_look_ups.clear();
     delayed.clear();
 }
 

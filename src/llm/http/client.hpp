@@ -59,6 +59,8 @@ struct ClientOptions {
 
 /// What has happened so far, for people and metrics.
 struct Counters {
+    std::int64_t opened = 0;                        ///< exchanges, finished or not
+    std::int64_t work = 0;                          ///< calls that exchanges made, without look-ups
     std::int64_t exchanges = 0;                     ///< finished
     std::int64_t recalled = 0;                      ///< calls whose reply was held already
     std::int64_t calls = 0;                         ///< sent, further tries and copies included

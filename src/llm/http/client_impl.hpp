@@ -66,7 +66,8 @@ struct Client::Impl {
     Transport transport;
     std::vector<Endpoint> endpoints;
     std::map<std::uint64_t, Conversation> conversations;  ///< by order of submission
-    std::set<CallKey> ready;
+    std::set<CallKey> ready;                              ///< to be sent, in this order
+    std::set<CallKey> ready_look_ups;  ///< likewise; the two do not wait for each other
     std::multimap<Time, CallKey> delayed;
     std::unordered_map<std::uint64_t, CallKey> flights;
     std::vector<FinishedExchange> finished;
@@ -93,15 +94,19 @@ struct Client::Impl {
     // Sending.
     void wake(Time now);
     void dispatch(Time now);
+    void dispatch(std::set<CallKey>& waiting, Time now);
+    void make_ready(const CallKey& key);
     void hedge(Time now);
     [[nodiscard]] std::optional<std::size_t> endpoint_for(const Conversation& conversation,
                                                           const PendingCall& call,
                                                           Time now) const;
     void send(const CallKey& key, PendingCall& call, std::size_t endpoint, bool is_hedge, Time now);
     [[nodiscard]] Time next_wake(Time deadline, Time now) const;
+    [[nodiscard]] Time next_send(const std::set<CallKey>& waiting, Time now) const;
     [[nodiscard]] std::optional<Duration> hedge_after() const;
     // Receiving.
     void handle(TransportReply reply);
+    void note_latency(Duration latency);
     [[nodiscard]] bool is_same_model(const TransportReply& reply, std::size_t endpoint);
     void settle(const CallKey& key, Verdict verdict);
     void give_up_copies(PendingCall& call);

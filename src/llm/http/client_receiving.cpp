@@ -39,17 +39,14 @@ void Client::Impl::handle(TransportReply reply) {
         }
     }
     auto& endpoint = endpoints[copy.endpoint];
-    endpoint.on_end(why, reply.fault, reply.status, copy.trial, copy.sent, now);
+    endpoint.on_end(call.cost, why, reply.fault, reply.status, copy.trial, copy.sent, now);
 
     if (why.outcome == Outcome::ok) {
         if (verdict.kind == Verdict::Kind::broken) {
             break_off(fmt::format("{}{}: {}", place(), endpoint.url(), verdict.reason));
             return;
         }
-        latencies.push_back(now - copy.sent);
-        if (latencies.size() > kLatenciesKept) {
-            latencies.pop_front();
-        }
+        if (!call.cost.is_look_up()) note_latency(now - copy.sent);
         ++counters.answered;
         counters.hedges_won += copy.hedge ? 1 : 0;
         counters.failed += verdict.kind == Verdict::Kind::refused ? 1 : 0;
@@ -73,6 +70,13 @@ void Client::Impl::handle(TransportReply reply) {
         }
     }
     check_life(now);
+}
+
+void Client::Impl::note_latency(Duration latency) {
+    latencies.push_back(latency);
+    if (latencies.size() > kLatenciesKept) {
+        latencies.pop_front();
+    }
 }
 
 bool Client::Impl::is_same_model(const TransportReply& reply, std::size_t endpoint) {
@@ -106,7 +110,7 @@ void Client::Impl::give_up_copies(PendingCall& call) {
     for (const Copy& copy : call.copies) {
         transport.cancel(copy.flight);
         flights.erase(copy.flight);
-        endpoints[copy.endpoint].on_cancel(copy.trial);
+        endpoints[copy.endpoint].on_cancel(call.cost, copy.trial);
     }
     call.copies.clear();
 }
@@ -181,6 +185,7 @@ void Client::Impl::drop(std::uint64_t order) {
     for (auto& [index, call] : found->second.calls) {
         give_up_copies(call);
         ready.erase({order, index});
+        ready_look_ups.erase({order, index});
     }
     std::erase_if(delayed, [&](const auto& entry) { return entry.second.order == order; });
     questions -= found->second.only_endpoint ? 1U : 0U;

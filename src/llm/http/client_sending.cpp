@@ -14,16 +14,26 @@ constexpr std::int64_t kCallsAHedge = 10;
 
 void Client::Impl::wake(Time now) {
     while (!delayed.empty() && delayed.begin()->first <= now) {
-        ready.insert(delayed.begin()->second);
+        make_ready(delayed.begin()->second);
         delayed.erase(delayed.begin());
     }
 }
 
+void Client::Impl::make_ready(const CallKey& key) {
+    const bool is_look_up = conversations.at(key.order).calls.at(key.index).cost.is_look_up();
+    (is_look_up ? ready_look_ups : ready).insert(key);
+}
+
 void Client::Impl::dispatch(Time now) {
+    dispatch(ready_look_ups, now);
+    dispatch(ready, now);
+}
+
+void Client::Impl::dispatch(std::set<CallKey>& waiting, Time now) {
     // First come, first served: a call that has to wait holds up all later ones, else a long one would
     // never find the tokens it needs. Questions are held up by their own endpoint only.
     bool held_up = false;
-    for (auto it = ready.begin(); it != ready.end() && !(held_up && questions == 0);) {
+    for (auto it = waiting.begin(); it != waiting.end() && !(held_up && questions == 0);) {
         const CallKey key = *it;
         auto& conversation = conversations.at(key.order);
         auto& call = conversation.calls.at(key.index);
@@ -37,7 +47,7 @@ void Client::Impl::dispatch(Time now) {
             ++it;
             continue;
         }
-        it = ready.erase(it);
+        it = waiting.erase(it);
         send(key, call, *endpoint, false, now);
     }
 }
@@ -96,7 +106,8 @@ std::optional<Duration> Client::Impl::hedge_after() const {
 
 void Client::Impl::hedge(Time now) {
     const auto after = hedge_after();
-    if (!after || !ready.empty()) {  // calls that have not been sent at all go first
+    if (!after || !ready.empty() ||
+        !ready_look_ups.empty()) {  // calls that have not been sent at all go first
         return;
     }
     for (auto& [order, conversation] : conversations) {
@@ -119,8 +130,23 @@ Time Client::Impl::next_wake(Time deadline, Time now) const {
     if (!delayed.empty()) {
         next = std::min(next, delayed.begin()->first);
     }
+    next = std::min({next, next_send(ready, now), next_send(ready_look_ups, now)});
+    if (const auto after = hedge_after(); after && ready.empty() && ready_look_ups.empty()) {
+        for (const auto& [order, conversation] : conversations) {
+            for (const auto& [index, call] : conversation.calls) {
+                if (call.copies.size() == 1 && call.copies.front().sent + *after > now) {
+                    next = std::min(next, call.copies.front().sent + *after);
+                }
+            }
+        }
+    }
+    return next;
+}
+
+Time Client::Impl::next_send(const std::set<CallKey>& waiting, Time now) const {
+    Time next = Time::max();
     bool held_up = false;
-    for (const CallKey& key : ready) {
+    for (const CallKey& key : waiting) {
         const auto& conversation = conversations.at(key.order);
         if (held_up && !conversation.only_endpoint) {
             continue;
@@ -134,15 +160,6 @@ Time Client::Impl::next_wake(Time deadline, Time now) const {
         }
         if (held_up && questions == 0) {
             break;
-        }
-    }
-    if (const auto after = hedge_after(); after && ready.empty()) {
-        for (const auto& [order, conversation] : conversations) {
-            for (const auto& [index, call] : conversation.calls) {
-                if (call.copies.size() == 1 && call.copies.front().sent + *after > now) {
-                    next = std::min(next, call.copies.front().sent + *after);
-                }
-            }
         }
     }
     return next;

@@ -1,6 +1,7 @@
 #include "llm/http/dialect.hpp"
 
 #include "llm/http/dialects.hpp"
+#include "llm/http/strict_json.hpp"
 
 namespace dln::http {
 namespace {
@@ -16,6 +17,17 @@ constexpr Entry kDialects[] = {
     {"tgi", make_tgi_dialect},           {"llama-server", make_llama_server_dialect}};
 
 }  // namespace
+
+std::optional<Call> Dialect::count_tokens(const ServerFacts& /*server*/,
+                                          const Context& /*context*/) const {
+    return std::nullopt;
+}
+
+std::optional<int> Dialect::counted_tokens(std::string_view /*body*/) const { return std::nullopt; }
+
+std::string Dialect::reply_model(std::string_view body) const {
+    return outermost_text(body, "model");
+}
 
 std::unique_ptr<Dialect> make_dialect(std::string_view name) {
     for (const Entry& entry : kDialects) {

@@ -19,8 +19,10 @@ struct Call {
     std::string body;  ///< JSON
     /// Tokens that the call costs at most, in and out, for rate limits: an estimate.
     std::int64_t estimated_tokens = 0;
-    /// Prompts in the call: what a server bills as that many requests.
+    /// Prompts in the call: what a server bills as that many requests. 0: a look-up that asks no model
+    /// (tokenise, describe), which is quick and takes nothing from the limits.
     int prompts = 1;
+    [[nodiscard]] bool is_look_up() const noexcept { return prompts == 0; }
 };
 
 /// What became of a reply, or of a call that got none.
@@ -102,13 +104,14 @@ class Dialect {
                                             int status,
                                             std::string_view body,
                                             ServerFacts& server) const = 0;
-    /// How many tokens a text has, where the server can say: the call and how to read its reply.
+    /// How many tokens a text has, where the server can say (by default it cannot): the call and how to
+    /// read its reply.
     [[nodiscard]] virtual std::optional<Call> count_tokens(const ServerFacts& server,
-                                                           const Context& context) const = 0;
-    [[nodiscard]] virtual std::optional<int> counted_tokens(std::string_view body) const = 0;
-    /// The model that a reply says it comes from; empty when it does not say. The client compares it with
-    /// the first one.
-    [[nodiscard]] virtual std::string reply_model(std::string_view body) const = 0;
+                                                           const Context& context) const;
+    [[nodiscard]] virtual std::optional<int> counted_tokens(std::string_view body) const;
+    /// The model that a reply says it comes from; empty when it does not say. By default its field
+    /// "model". The client compares it with the first one.
+    [[nodiscard]] virtual std::string reply_model(std::string_view body) const;
 };
 
 /// The dialect of that name: openai, openai-chat, together, sglang, tgi, llama-server. Null: none.

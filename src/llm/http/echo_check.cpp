@@ -106,6 +106,40 @@ CheckedEcho check_by_texts(const Echo& echo, const EchoPrompt& prompt) {
 
 }  // namespace
 
+TextEcho read_text_echo(const Echo& echo) {
+    // A text has a token of its context and one of its target at least.
+    if (echo.values.size() <= kMostGenerated) {
+        CheckedEcho ignored = no_echo();
+        return {.kind = ignored.kind, .reason = std::move(ignored.reason)};
+    }
+    const std::size_t size = echo.values.size();
+    if (echo.place > 0 || size + kMostGenerated < echo.ids.size() ||
+        echo.ids.size() + kMostGenerated < size) {
+        return {
+            .kind = Verdict::Kind::malformed,
+            .reason = fmt::format("{} log-probabilities for {} token ids", size, echo.ids.size())};
+    }
+    TextEcho text{.ids = echo.ids};
+    text.values.reserve(size);
+    for (const Json* value : echo.values) text.values.push_back(read_log_prob(*value));
+    return text;
+}
+
+std::span<const LogProb> values_of(const TextEcho& echo,
+                                   std::span<const TokenId> tokens,
+                                   std::size_t first) {
+    const std::size_t size = tokens.size();
+    if (echo.ids.size() < size || echo.ids.size() > size + kMostGenerated ||
+        echo.values.size() < size || !std::equal(tokens.begin(), tokens.end(), echo.ids.begin())) {
+        return {};
+    }
+    const auto values = std::span(echo.values).subspan(first, size - first);
+    const auto is_malformed = [](const LogProb& value) {
+        return value.kind == LogProb::Kind::malformed;
+    };
+    return std::ranges::any_of(values, is_malformed) ? std::span<const LogProb>() : values;
+}
+
 CheckedEcho check_echo(const Echo& echo, const EchoPrompt& prompt) {
     CheckedEcho checked;
     const bool has_tokens = !prompt.tokens.empty();

@@ -1,6 +1,12 @@
 // Scores from the log-probabilities that a server returns for the prompt itself. Without a tokeniser the
 // context is scored once more, alone, since only the server knows how many tokens it has.
+//
+// A text that was sent before it was tokenised is verified by the ids that come back. Those of its target are
+// known from the reference item: when the ids are the context's followed by these, they spell the text that
+// was sent. Else the two have perhaps merged: then this text is tokenised too and its ids are compared, and
+// where they differ it is sent again by its ids.
 
+#include <map>
 #include <optional>
 
 #include <fmt/format.h>
@@ -20,6 +26,16 @@ class EchoExchange final : public ScoreExchange {
         : ScoreExchange(tokeniser, server, std::move(request)), wire_(wire) {}
 
   private:
+    struct Place {
+        std::size_t item = 0;
+        std::size_t target = 0;
+        friend auto operator<=>(const Place&, const Place&) = default;
+    };
+    struct Text {
+        TextEcho echo;
+        bool is_tokenised =
+            false;  ///< asked for, as it is not what the reference item makes expect
+    };
     /// The server's reply for the context alone, and for targets that came before it.
     struct Awaiting {
         std::optional<CheckedEcho> context;
@@ -28,6 +44,7 @@ class EchoExchange final : public ScoreExchange {
 
     std::size_t prompts_a_call() const override { return wire_.prompts_a_call(server()); }
     bool one_item_a_call() const override { return wire_.one_item_a_call(); }
+    bool names_tokens_of_texts() const override { return wire_.names_tokens_of_texts(server()); }
 
     std::vector<Ask> asks_for(std::size_t item, std::size_t target) const override {
         return {{.purpose = Ask::Purpose::prompt, .item = item, .target = target}};
@@ -36,7 +53,7 @@ class EchoExchange final : public ScoreExchange {
     EchoPrompt prompt_of(const Ask& ask) const {
         EchoPrompt prompt{.text = whole_text(ask.item, ask.target),
                           .begin_bytes = item(ask.item).begin_bytes};
-        if (tokenises()) {
+        if (tokenises() && !ask.as_text) {
             prompt.tokens = item(ask.item).targets[ask.target].tokens;
             prompt.first_wanted = item(ask.item).tokens.size();
         }
@@ -61,13 +78,22 @@ class EchoExchange final : public ScoreExchange {
         return call;
     }
 
-    Verdict take_prompts(std::span<const Ask> asks, const Json& reply) override {
+    Verdict take_prompts(std::span<const Ask> asks,
+                         const Json& reply,
+                         std::vector<Call>& more) override {
         const std::vector<EchoPrompt> prompts = prompts_of(asks);
         const EchoReply read = wire_.read(reply, prompts);
         if (read.kind != Verdict::Kind::taken) return {.kind = read.kind, .reason = read.reason};
         std::size_t sent = 0;
         for (const EchoPrompt& prompt : prompts) sent += prompt.tokens.size();
         if (counts_fewer(read, sent)) return cut_silently(read, sent);
+        return asks.front().as_text ? take_texts(asks, read, more)
+                                    : take_tokens_scored(asks, prompts, read);
+    }
+
+    Verdict take_tokens_scored(std::span<const Ask> asks,
+                               const std::vector<EchoPrompt>& prompts,
+                               const EchoReply& read) {
         std::vector<CheckedEcho> checked;
         std::size_t returned = 0;
         for (std::size_t i = 0; i < prompts.size(); ++i) {
@@ -82,12 +108,102 @@ class EchoExchange final : public ScoreExchange {
         count(read.counted, returned);
         Verdict verdict;
         for (std::size_t i = 0; i < prompts.size(); ++i) {
-            std::string why = accept(asks[i], prompts[i], std::move(checked[i]));
-            if (why.empty()) continue;
-            verdict.kind = Verdict::Kind::refused;
-            verdict.reason = std::move(why);
+            refuse_if(accept(asks[i], prompts[i], std::move(checked[i])), verdict);
         }
         return verdict;
+    }
+
+    Verdict take_texts(std::span<const Ask> asks, const EchoReply& read, std::vector<Call>& more) {
+        std::vector<TextEcho> echoes;
+        std::size_t returned = 0;
+        for (const Echo& echo : read.echoes) {
+            echoes.push_back(read_text_echo(echo));
+            const TextEcho& last = echoes.back();
+            if (last.kind != Verdict::Kind::taken)
+                return {.kind = last.kind, .reason = last.reason};
+            returned += last.ids.size() - 1;  // the last may have been generated
+        }
+        if (counts_fewer(read, returned)) return cut_silently(read, returned);
+        count(read.counted, returned);
+        Verdict verdict;
+        for (std::size_t i = 0; i < asks.size(); ++i) {
+            const Place place{asks[i].item, asks[i].target};
+            texts_.insert_or_assign(place, Text{.echo = std::move(echoes[i])});
+            refuse_if(settle_text(place, more), verdict);
+        }
+        return verdict;
+    }
+
+    static void refuse_if(std::string why, Verdict& verdict) {
+        if (why.empty()) return;
+        verdict.kind = Verdict::Kind::refused;
+        verdict.reason = std::move(why);
+    }
+
+    void tokens_settled(std::size_t item, std::size_t target, std::vector<Call>& more) override {
+        std::vector<Place> concerned;
+        for (const auto& [place, text] : texts_) {
+            const bool is_own =
+                place.item == item && (target == Ask::kContext || place.target == target);
+            if (is_own || item == reference_item()) concerned.push_back(place);
+        }
+        // A failure is in the scores; the reply that brings it here was another call's.
+        for (const Place& place : concerned) static_cast<void>(settle_text(place, more));
+    }
+
+    /// Ids that the reference item gives for the end of a text with this target; none: not known (yet).
+    struct Ending {
+        std::span<const TokenId> tokens;
+        bool may_come = false;
+    };
+    Ending ending_of(const Place& place) const {
+        const Item& reference = item(reference_item());
+        for (std::size_t t = 0; t < reference.targets.size(); ++t) {
+            if (target_text(reference_item(), t) != target_text(place.item, place.target)) continue;
+            const std::vector<TokenId>& context = reference.tokens;
+            const std::vector<TokenId>& whole = reference.targets[t].tokens;
+            if (context.empty() || whole.empty()) {
+                return {.tokens = {}, .may_come = !is_settled(reference_item(), t)};
+            }
+            const bool is_split = whole.size() > context.size() &&
+                                  std::equal(context.begin(), context.end(), whole.begin());
+            if (is_split) return {.tokens = std::span(whole).subspan(context.size())};
+        }
+        return {};
+    }
+
+    /// Scores a text that has come back, or asks for what is missing to do so. Returns why it failed.
+    std::string settle_text(const Place& place, std::vector<Call>& more) {
+        const auto found = texts_.find(place);
+        const std::vector<TokenId>& context = item(place.item).tokens;
+        if (found == texts_.end() || context.empty() || is_settled(place.item, place.target)) {
+            return {};
+        }
+        const std::vector<TokenId>& whole = item(place.item).targets[place.target].tokens;
+        std::vector<TokenId> expected = whole;
+        if (whole.empty()) {
+            const Ending ending = ending_of(place);
+            if (ending.may_come || found->second.is_tokenised) return {};
+            expected = context;
+            expected.insert(expected.end(), ending.tokens.begin(), ending.tokens.end());
+        }
+        const auto values = expected.size() > context.size()
+                                ? values_of(found->second.echo, expected, context.size())
+                                : std::span<const LogProb>();
+        if (!values.empty()) {
+            std::string why =
+                settle_values({.item = place.item, .target = place.target}, context.size(), values);
+            texts_.erase(found);
+            return why;
+        }
+        if (whole.empty()) {
+            found->second.is_tokenised = true;
+            tokenise(place.item, place.target, more);
+        } else {
+            texts_.erase(found);
+            ask_again_by_tokens(place.item, place.target, more);
+        }
+        return {};
     }
 
     static bool counts_fewer(const EchoReply& read, std::size_t tokens) {
@@ -173,6 +289,7 @@ class EchoExchange final : public ScoreExchange {
     }
 
     const EchoWire& wire_;
+    std::map<Place, Text> texts_;     // that came back before it was known what they should be
     std::vector<Awaiting> awaiting_;  // by item; only without a tokeniser
 };
 

@@ -24,40 +24,44 @@ double Endpoint::load() const {
 }
 
 Time Endpoint::ready_at(const CallCost& cost, Time now) const {
-    if (!has_place() || refuses() || in_flight_ >= limit_->limit()) {
-        return Time::max();
+    if (!has_place() || refuses()) return Time::max();
+    if (cost.is_look_up()) {
+        return look_ups_ >= most_in_flight_ ? Time::max()
+                                            : std::max(breaker_.ready_at(now), hold_until_);
     }
+    if (in_flight_ >= limit_->limit()) return Time::max();
     return std::max({breaker_.ready_at(now), hold_until_, requests_.ready_at(cost.requests, now),
                      tokens_.ready_at(cost.tokens, now)});
 }
 
 bool Endpoint::on_send(const CallCost& cost, Time now) {
     const bool trial = breaker_.on_send(now);
-    ++in_flight_;
+    ++(cost.is_look_up() ? look_ups_ : in_flight_);
     requests_.take(cost.requests, now);
     tokens_.take(cost.tokens, now);
     return trial;
 }
 
-void Endpoint::on_end(const Assessment& assessment,
+void Endpoint::on_end(const CallCost& cost,
+                      const Assessment& assessment,
                       TransportFault fault,
                       int status,
                       bool trial,
                       Time sent,
                       Time now) {
-    const auto in_flight = in_flight_--;
+    const auto in_flight = (cost.is_look_up() ? look_ups_ : in_flight_)--;
     const bool unreachable = fault == TransportFault::resolve || fault == TransportFault::connect ||
                              fault == TransportFault::tls;
     const bool overloaded =
         status == 429 || status == 503 || status == 529 || fault == TransportFault::deadline;
-    if (overloaded) {
+    if (overloaded && !cost.is_look_up()) {
         limit_->on_overload(sent, now);
     }
     if (assessment.retry_after && overloaded) {
         hold_until_ = std::max(hold_until_, now + *assessment.retry_after);
     }
     if (assessment.outcome == Outcome::ok) {
-        limit_->on_reply(sent, now, in_flight);
+        if (!cost.is_look_up()) limit_->on_reply(sent, now, in_flight);
     } else {
         last_reason_ = assessment.reason;
     }
@@ -71,8 +75,8 @@ void Endpoint::on_end(const Assessment& assessment,
     }
 }
 
-void Endpoint::on_cancel(bool trial) {
-    --in_flight_;
+void Endpoint::on_cancel(const CallCost& cost, bool trial) {
+    --(cost.is_look_up() ? look_ups_ : in_flight_);
     breaker_.on_no_answer(trial);
 }
 

@@ -15,8 +15,10 @@ namespace dln::http {
 
 /// What a call takes from an endpoint's limits.
 struct CallCost {
-    double requests = 1;
+    double requests =
+        1;  ///< 0: a look-up, which does not count against the limit of calls in flight
     double tokens = 0;
+    [[nodiscard]] bool is_look_up() const noexcept { return requests <= 0; }
 };
 
 class Endpoint {
@@ -46,15 +48,17 @@ class Endpoint {
     [[nodiscard]] Time ready_at(const CallCost& cost, Time now) const;
     /// Returns whether the call is the breaker's trial. Pre: ready_at(cost, now) <= now.
     bool on_send(const CallCost& cost, Time now);
-    /// A call that was sent at `sent` has ended like this.
-    void on_end(const Assessment& assessment,
+    /// A call of that cost, which was sent at `sent`, has ended like this. Look-ups are quick whatever the
+    /// load: they tell nothing of how many calls the server can take.
+    void on_end(const CallCost& cost,
+                const Assessment& assessment,
                 TransportFault fault,
                 int status,
                 bool trial,
                 Time sent,
                 Time now);
     /// A call was given up before it ended.
-    void on_cancel(bool trial);
+    void on_cancel(const CallCost& cost, bool trial);
     /// Nothing can be had here any more.
     void refuse(const std::string& reason) { refusal_ = reason; }
 
@@ -65,7 +69,8 @@ class Endpoint {
     TokenBucket requests_;
     TokenBucket tokens_;
     CircuitBreaker breaker_;
-    std::size_t in_flight_ = 0;
+    std::size_t in_flight_ = 0;  ///< without look-ups
+    std::size_t look_ups_ = 0;   ///< in flight
     Time hold_until_ = Time::min();
     std::string refusal_;
     std::string last_reason_;

@@ -67,7 +67,9 @@ class ForcedExchange final : public ScoreExchange {
                 .estimated_tokens = static_cast<std::int64_t>(ask.place) + 1};
     }
 
-    Verdict take_prompts(std::span<const Ask> asks, const Json& reply) override {
+    Verdict take_prompts(std::span<const Ask> asks,
+                         const Json& reply,
+                         std::vector<Call>& /*more*/) override {
         const Ask& ask = asks.front();
         const TokenId forced = item(ask.item).targets[ask.target].tokens[ask.place];
         const auto choices = choices_in_order(reply, 1);

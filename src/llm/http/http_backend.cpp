@@ -23,6 +23,8 @@ using namespace http;  // NOLINT(google-build-using-namespace): this file joins 
 // Bytes a token, where the server has no tokeniser: few, so that contexts are rather held for too long.
 constexpr std::size_t kBytesPerToken = 3;
 
+constexpr double kAhead = 1.25;
+
 std::chrono::milliseconds milliseconds(double seconds) {
     return std::chrono::milliseconds(std::llround(seconds * 1000.0));
 }
@@ -128,14 +130,16 @@ class HttpBackend : public Backend {
         return completed;
     }
 
-    // A unit makes at least one call; how many more is seen from those that are done.
+    // How many calls a request makes is seen from those so far. A quarter more than what fills the slots,
+    // so that a call is ready when a slot becomes free.
     [[nodiscard]] std::size_t wanted_requests() const noexcept override {
         const Counters so_far = client_.counters();
-        const std::size_t calls = so_far.exchanges == 0
-                                      ? 1
-                                      : static_cast<std::size_t>(std::max<std::int64_t>(
-                                            so_far.calls / so_far.exchanges, 1));
-        return std::max<std::size_t>((client_.most_in_flight() + calls - 1) / calls, 1);
+        if (so_far.work == 0) return 1;
+        const double calls =
+            static_cast<double>(so_far.work) / static_cast<double>(std::max(so_far.opened, 1L));
+        const double wanted =
+            kAhead * static_cast<double>(client_.most_in_flight()) / std::max(calls, 1.0);
+        return static_cast<std::size_t>(std::ceil(wanted));
     }
 
     [[nodiscard]] int count_tokens(const Context& context) override {

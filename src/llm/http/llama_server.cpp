@@ -87,11 +87,7 @@ class LlamaServerDialect final : public Dialect {
         return tokeniser_.tokenise(server, context.text, false);
     }
     std::optional<int> counted_tokens(std::string_view body) const override {
-        const auto tokens = tokeniser_.read_tokens(parse_reply(body).value);
-        return tokens ? std::optional(static_cast<int>(tokens->size())) : std::nullopt;
-    }
-    std::string reply_model(std::string_view body) const override {
-        return outermost_text(body, "model");
+        return tokeniser_.count(parse_reply(body).value);
     }
 
   private:

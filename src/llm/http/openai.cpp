@@ -35,14 +35,17 @@ class OpenAiEcho final : public EchoWire {
     std::size_t prompts_a_call(const ServerFacts& server) const override {
         return server.prompts_a_call;
     }
+    bool names_tokens_of_texts(const ServerFacts& server) const override {
+        return server.takes_tokens;
+    }
 
     Call score(const ServerFacts& server, std::span<const EchoPrompt> prompts) const override {
         // max_tokens 0 would do for vLLM, and means "without end" to llama-cpp-python.
         Json body{{"model", server.model}, {"echo", true},       {"logprobs", 1},
                   {"max_tokens", 1},       {"temperature", 0.0}, {"top_p", 1.0}};
         add_neutral_sampling(body);
-        const bool as_tokens = server.can_tokenise && server.takes_tokens;
-        if (as_tokens) {
+        const bool as_tokens = !prompts.front().tokens.empty() && server.takes_tokens;
+        if (server.can_tokenise && server.takes_tokens) {
             body["return_token_ids"] = true;
             body["return_tokens_as_token_ids"] = true;
         }
@@ -148,11 +151,7 @@ class OpenAiDialect final : public Dialect {
         return tokeniser_.render(server, context.text, {});
     }
     std::optional<int> counted_tokens(std::string_view body) const override {
-        const auto tokens = tokeniser_.read_tokens(parse_reply(body).value);
-        return tokens ? std::optional(static_cast<int>(tokens->size())) : std::nullopt;
-    }
-    std::string reply_model(std::string_view body) const override {
-        return outermost_text(body, "model");
+        return tokeniser_.count(parse_reply(body).value);
     }
 
   private:

@@ -78,16 +78,6 @@ class OpenAiChatDialect final : public Dialect {
                       ServerFacts& server) const override {
         return learn_models(status, body, server);
     }
-    std::optional<Call> count_tokens(const ServerFacts& /*server*/,
-                                     const Context& /*context*/) const override {
-        return std::nullopt;
-    }
-    std::optional<int> counted_tokens(std::string_view /*body*/) const override {
-        return std::nullopt;
-    }
-    std::string reply_model(std::string_view body) const override {
-        return outermost_text(body, "model");
-    }
 
   private:
     CompletionsWriter neutral_{options(true)};

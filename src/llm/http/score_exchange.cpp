@@ -65,8 +65,8 @@ std::string ScoreExchange::why_no_chat() const {
 }
 
 void ScoreExchange::render(std::size_t index, std::vector<Call>& more) {
-    add_call(tokeniser_->render(server_, request_.items[index].context.text, items_[index].chat),
-             {{.purpose = Ask::Purpose::render, .item = index}}, more);
+    look_up(tokeniser_->render(server_, request_.items[index].context.text, items_[index].chat),
+            {{.purpose = Ask::Purpose::render, .item = index}}, more);
 }
 
 // Pre: the item's head is known.
@@ -81,17 +81,35 @@ void ScoreExchange::prepare_item(std::size_t index, std::vector<Call>& more) {
     }
     for (std::size_t t = 0; t < items_[index].targets.size(); ++t) {
         if (is_settled(index, t)) continue;
-        if (tokenises()) {
-            tokenise(index, t, more);
-        } else {
+        if (!tokenises()) {
             make_ready(index, t);
+        } else if (may_go_as_text(index, t)) {
+            items_[index].targets[t].as_text = true;
+            ready_texts_.push_back(
+                {.purpose = Ask::Purpose::prompt, .item = index, .target = t, .as_text = true});
+        } else {
+            tokenise(index, t, more);
         }
     }
+    const bool is_reference = reference_ == kNoItem && !request_.items[index].context.chat;
+    if (is_reference && tokenises() && names_tokens_of_texts()) reference_ = index;
+}
+
+// A text that has more bytes than the context has tokens may not fit: that is found out first.
+bool ScoreExchange::may_go_as_text(std::size_t item, std::size_t target) const {
+    if (reference_ == kNoItem || items_[item].chat.has_text) return false;
+    const std::string& text = target_text(item, target);
+    if (server_.context_tokens > 0 && items_[item].head.size() + text.size() >=
+                                          static_cast<std::size_t>(server_.context_tokens)) {
+        return false;
+    }
+    const auto& known = request_.items[reference_].targets;
+    return std::ranges::find(known, text) != known.end();
 }
 
 void ScoreExchange::tokenise(std::size_t item, std::size_t target, std::vector<Call>& more) {
     const bool is_context = target == Ask::kContext;
-    add_call(
+    look_up(
         tokeniser_->tokenise(server_, whole_text(item, target), items_[item].chat.has_text),
         {{.purpose = is_context ? Ask::Purpose::tokenise_context : Ask::Purpose::tokenise_target,
           .item = item,
@@ -103,36 +121,62 @@ void ScoreExchange::make_ready(std::size_t item, std::size_t target) {
     for (const Ask& ask : asks_for(item, target)) ready_.push_back(ask);
 }
 
-void ScoreExchange::make_ready_if_tokenised(std::size_t item, std::size_t target) {
+// Fails a target whose tokens are known and cannot be scored.
+bool ScoreExchange::fits(std::size_t item, std::size_t target) {
     const std::size_t context_size = items_[item].tokens.size();
     const std::size_t size = items_[item].targets[target].tokens.size();
-    if (is_settled(item, target) || context_size == 0 || size == 0) return;
     if (size <= context_size) {
-        return fail_target(item, target, "the target adds no token to the context");
+        fail_target(item, target, "the target adds no token to the context");
+        return false;
     }
     if (server_.context_tokens > 0 && size > static_cast<std::size_t>(server_.context_tokens)) {
-        return fail_target(item, target,
-                           too_long(context_size, size - context_size, server_.context_tokens));
+        fail_target(item, target,
+                    too_long(context_size, size - context_size, server_.context_tokens));
+        return false;
     }
-    make_ready(item, target);
+    return true;
+}
+
+void ScoreExchange::make_ready_if_tokenised(std::size_t item, std::size_t target) {
+    const Target& known = items_[item].targets[target];
+    if (known.settled || known.as_text || items_[item].tokens.empty() || known.tokens.empty()) {
+        return;
+    }
+    if (fits(item, target)) make_ready(item, target);
+}
+
+void ScoreExchange::ask_again_by_tokens(std::size_t item,
+                                        std::size_t target,
+                                        std::vector<Call>& more) {
+    if (!fits(item, target)) return;
+    for (const Ask& ask : asks_for(item, target)) add_call(make_call({&ask, 1}), {ask}, more);
 }
 
 void ScoreExchange::hand_out_ready(std::vector<Call>& more) {
+    hand_out(ready_texts_, more);
+    if (prompts_a_call() <= 1 || book_.none_preparing()) hand_out(ready_, more);
+}
+
+void ScoreExchange::hand_out(std::vector<Ask>& ready, std::vector<Call>& more) {
     const std::size_t limit = std::max<std::size_t>(prompts_a_call(), 1);
-    if (ready_.empty() || (limit > 1 && !book_.none_preparing())) return;
-    std::sort(ready_.begin(), ready_.end());
-    for (std::size_t first = 0; first < ready_.size();) {
+    std::sort(ready.begin(), ready.end());
+    for (std::size_t first = 0; first < ready.size();) {
         std::size_t end = first + 1;
-        while (end < ready_.size() && end - first < limit &&
-               (!one_item_a_call() || ready_[end].item == ready_[first].item)) {
+        while (end < ready.size() && end - first < limit &&
+               (!one_item_a_call() || ready[end].item == ready[first].item)) {
             ++end;
         }
-        const std::vector<Ask> asks(ready_.begin() + static_cast<std::ptrdiff_t>(first),
-                                    ready_.begin() + static_cast<std::ptrdiff_t>(end));
+        const std::vector<Ask> asks(ready.begin() + static_cast<std::ptrdiff_t>(first),
+                                    ready.begin() + static_cast<std::ptrdiff_t>(end));
         add_call(make_call(asks), asks, more);
         first = end;
     }
-    ready_.clear();
+    ready.clear();
+}
+
+void ScoreExchange::look_up(Call call, std::vector<Ask> asks, std::vector<Call>& more) {
+    call.prompts = 0;
+    add_call(std::move(call), std::move(asks), more);
 }
 
 void ScoreExchange::add_call(Call call, std::vector<Ask> asks, std::vector<Call>& more) {
@@ -174,11 +218,11 @@ Verdict ScoreExchange::take_parsed(const std::vector<Ask>& asks,
             return take_rendered(asks.front().item, reply, more);
         case Ask::Purpose::tokenise_context:
         case Ask::Purpose::tokenise_target:
-            return take_tokens(asks.front(), reply);
+            return take_tokens(asks.front(), reply, more);
         case Ask::Purpose::prompt:
             break;
     }
-    return take_prompts(asks, reply);
+    return take_prompts(asks, reply, more);
 }
 
 Verdict ScoreExchange::take_rendered(std::size_t index,
@@ -197,7 +241,7 @@ Verdict ScoreExchange::take_rendered(std::size_t index,
     return {};
 }
 
-Verdict ScoreExchange::take_tokens(const Ask& ask, const Json& reply) {
+Verdict ScoreExchange::take_tokens(const Ask& ask, const Json& reply, std::vector<Call>& more) {
     auto tokens = tokeniser_->read_tokens(reply);
     if (!tokens) return {.kind = Verdict::Kind::malformed, .reason = "no token ids in the reply"};
     Item& item = items_[ask.item];
@@ -207,6 +251,7 @@ Verdict ScoreExchange::take_tokens(const Ask& ask, const Json& reply) {
         }
         item.targets[ask.target].tokens = std::move(*tokens);
         make_ready_if_tokenised(ask.item, ask.target);
+        tokens_settled(ask.item, ask.target, more);
         return {};
     }
     if (tokens->empty()) {
@@ -216,6 +261,7 @@ Verdict ScoreExchange::take_tokens(const Ask& ask, const Json& reply) {
     }
     item.tokens = std::move(*tokens);
     for (std::size_t t = 0; t < item.targets.size(); ++t) make_ready_if_tokenised(ask.item, t);
+    tokens_settled(ask.item, Ask::kContext, more);
     return {};
 }
 
@@ -235,7 +281,12 @@ Verdict ScoreExchange::fail(std::size_t index,
                                      : fmt::format("the server refused this (HTTP {}): {}", status,
                                                    server_words(body));
         if (verdict.reason.empty()) verdict.reason = "no answer from the server";
-        for (const Ask& ask : asks) give_up(ask, verdict.reason);
+        for (const Ask& ask : asks) {
+            give_up(ask, verdict.reason);
+            if (ask.purpose != Ask::Purpose::prompt) {
+                tokens_settled(ask.item, ask.target, verdict.more);
+            }
+        }
     }
     book_.close(index);
     hand_out_ready(verdict.more);

@@ -2,6 +2,8 @@
 // What all ways of scoring share: contexts and targets are checked and tokenised, prompts are put into
 // calls and lists are split, items fail one by one. Pure.
 
+#include <limits>
+
 #include "llm/http/call_book.hpp"
 #include "llm/http/wire.hpp"
 
@@ -11,6 +13,10 @@ namespace dln::http {
 /// the number of tokens that the context has alone. Where the server tokenises, both are asked of it, the
 /// context once for all its targets. Prompts are put into lists when all texts are tokenised, so that
 /// which prompts share a call does not depend on the order of replies.
+///
+/// Where the echo of a text names its token ids, most texts are sent at once, without waiting for the
+/// tokeniser: those of the items behind the first one whose target is one of that item's (classes). Of
+/// these only the context is tokenised. See EchoExchange for how their echo is verified.
 class ScoreExchange : public Exchange {
   public:
     /// `tokeniser` null: the server has none.
@@ -29,6 +35,7 @@ class ScoreExchange : public Exchange {
     struct Target {
         std::vector<TokenId> tokens;  // context and target as one text
         bool settled = false;         // has its score, or its error
+        bool as_text = false;         // its text was sent before its tokens were known
     };
     struct Item {
         std::string
@@ -42,12 +49,20 @@ class ScoreExchange : public Exchange {
 
     [[nodiscard]] virtual std::size_t prompts_a_call() const = 0;
     [[nodiscard]] virtual bool one_item_a_call() const { return false; }
+    [[nodiscard]] virtual bool names_tokens_of_texts() const { return false; }
+    /// The tokens of an item's context or of one of its whole texts have become known, or never will. Adds
+    /// the calls that follow.
+    virtual void tokens_settled(std::size_t /*item*/,
+                                std::size_t /*target*/,
+                                std::vector<Call>& /*more*/) {}
     /// What to ask for a target whose tokens are known, or for one of unknown tokens (target kContext: for
     /// its context).
     [[nodiscard]] virtual std::vector<Ask> asks_for(std::size_t item, std::size_t target) const = 0;
     [[nodiscard]] virtual Call make_call(std::span<const Ask> asks) const = 0;
     /// Settles what `asks` were for. Changes nothing when it returns malformed or broken.
-    [[nodiscard]] virtual Verdict take_prompts(std::span<const Ask> asks, const Json& reply) = 0;
+    [[nodiscard]] virtual Verdict take_prompts(std::span<const Ask> asks,
+                                               const Json& reply,
+                                               std::vector<Call>& more) = 0;
 
     [[nodiscard]] const ServerFacts& server() const noexcept { return server_; }
     [[nodiscard]] const Item& item(std::size_t index) const { return items_[index]; }
@@ -63,16 +78,29 @@ class ScoreExchange : public Exchange {
     void fail_target(std::size_t item, std::size_t target, std::string_view reason);
     void fail_item(std::size_t item, std::string_view reason);
     void count(const CountedTokens& counted, std::size_t prompt_tokens);
+    void tokenise(std::size_t item, std::size_t target, std::vector<Call>& more);
+    /// The item whose whole texts are tokenised so that texts of others need not be; none: kNoItem.
+    static constexpr std::size_t kNoItem = std::numeric_limits<std::size_t>::max();
+    [[nodiscard]] std::size_t reference_item() const noexcept { return reference_; }
+    [[nodiscard]] const std::string& target_text(std::size_t item, std::size_t target) const {
+        return request_.items[item].targets[target];
+    }
+    /// Sends a target that was sent as text once more, by its token ids, in a call of its own: which texts
+    /// share a call must not depend on the order of replies. Pre: context and target are tokenised.
+    void ask_again_by_tokens(std::size_t item, std::size_t target, std::vector<Call>& more);
 
   private:
     void start_item(std::size_t index, std::vector<Call>& more);
     [[nodiscard]] std::string why_no_chat() const;
     void render(std::size_t index, std::vector<Call>& more);
     void prepare_item(std::size_t index, std::vector<Call>& more);
-    void tokenise(std::size_t item, std::size_t target, std::vector<Call>& more);
+    [[nodiscard]] bool may_go_as_text(std::size_t item, std::size_t target) const;
     void make_ready(std::size_t item, std::size_t target);
+    [[nodiscard]] bool fits(std::size_t item, std::size_t target);
     void make_ready_if_tokenised(std::size_t item, std::size_t target);
     void hand_out_ready(std::vector<Call>& more);
+    void hand_out(std::vector<Ask>& asks, std::vector<Call>& more);
+    void look_up(Call call, std::vector<Ask> asks, std::vector<Call>& more);
     void add_call(Call call, std::vector<Ask> asks, std::vector<Call>& more);
     void give_up(const Ask& ask, std::string_view reason);
     [[nodiscard]] Verdict break_off(std::string reason);
@@ -82,7 +110,7 @@ class ScoreExchange : public Exchange {
     [[nodiscard]] Verdict take_rendered(std::size_t item,
                                         const Json& reply,
                                         std::vector<Call>& more);
-    [[nodiscard]] Verdict take_tokens(const Ask& ask, const Json& reply);
+    [[nodiscard]] Verdict take_tokens(const Ask& ask, const Json& reply, std::vector<Call>& more);
 
     const Tokeniser* tokeniser_;
     ServerFacts server_;
@@ -92,6 +120,8 @@ class ScoreExchange : public Exchange {
     CallBook book_;
     std::vector<Item> items_;
     std::vector<Ask> ready_;
+    std::vector<Ask> ready_texts_;
+    std::size_t reference_ = kNoItem;
     std::string broken_;  // why; empty: not
 };
 

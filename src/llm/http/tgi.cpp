@@ -44,6 +44,7 @@ class TgiTokeniser final : public Tokeniser {
 class TgiEcho final : public EchoWire {
   public:
     std::size_t prompts_a_call(const ServerFacts& /*server*/) const override { return 1; }
+    bool names_tokens_of_texts(const ServerFacts& /*server*/) const override { return true; }
 
     Call score(const ServerFacts& /*server*/, std::span<const EchoPrompt> prompts) const override {
         const Json body{{"inputs", prompts.front().text},
@@ -167,11 +168,7 @@ class TgiDialect final : public Dialect {
         return tokeniser_.tokenise(server, context.text, false);
     }
     std::optional<int> counted_tokens(std::string_view body) const override {
-        const auto tokens = tokeniser_.read_tokens(parse_reply(body).value);
-        return tokens ? std::optional(static_cast<int>(tokens->size())) : std::nullopt;
-    }
-    std::string reply_model(std::string_view body) const override {
-        return outermost_text(body, "model");
+        return tokeniser_.count(parse_reply(body).value);
     }
 
   private:

@@ -6,6 +6,11 @@
 
 namespace dln::http {
 
+std::optional<int> Tokeniser::count(const Json& reply) const {
+    const auto tokens = read_tokens(reply);
+    return tokens ? std::optional(static_cast<int>(tokens->size())) : std::nullopt;
+}
+
 Call Tokeniser::render(const ServerFacts& /*server*/,
                        std::string_view /*text*/,
                        const RenderedChat& /*so_far*/) const {

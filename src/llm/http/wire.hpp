@@ -32,6 +32,8 @@ class Tokeniser {
     /// Nothing: malformed.
     [[nodiscard]] virtual std::optional<std::vector<TokenId>> read_tokens(
         const Json& reply) const = 0;
+    /// How many there are. Nothing: malformed.
+    [[nodiscard]] std::optional<int> count(const Json& reply) const;
     /// Why chat contexts cannot be rendered, and what to do; empty: they can.
     [[nodiscard]] virtual std::string why_no_chat(const ServerFacts& server) const = 0;
     /// The next call that brings `so_far` to its text. Pre: there is no reason why not.
@@ -78,6 +80,10 @@ class EchoWire {
   public:
     virtual ~EchoWire() = default;
     [[nodiscard]] virtual std::size_t prompts_a_call(const ServerFacts& server) const = 0;
+    /// Whether the echo of a text names its token ids, so that texts can be sent before they are tokenised.
+    [[nodiscard]] virtual bool names_tokens_of_texts(const ServerFacts& /*server*/) const {
+        return false;
+    }
     /// Only prompts of one item may share a call.
     [[nodiscard]] virtual bool one_item_a_call() const { return false; }
     [[nodiscard]] virtual Call score(const ServerFacts& server,

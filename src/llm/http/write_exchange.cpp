@@ -44,7 +44,9 @@ class WriteExchange final : public Exchange {
             if (!reply_.texts[i].ok()) continue;
             const Ask ask{.purpose = Ask::Purpose::prompt, .item = i};
             if (tokenises_first(i)) {
-                add_call(tokeniser_->tokenise(server_, request_.items[i].context.text, false),
+                Call look_up = tokeniser_->tokenise(server_, request_.items[i].context.text, false);
+                look_up.prompts = 0;
+                add_call(std::move(look_up),
                          {{.purpose = Ask::Purpose::tokenise_context, .item = i}}, calls);
             } else if (request_.items[i].context.chat || request_.temperature > 0.0) {
                 add_call(make_call({&ask, 1}), {ask}, calls);
