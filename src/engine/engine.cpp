@@ -16,13 +16,24 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// With one rank nobody sends messages; the observer wants its turn.
+constexpr std::chrono::milliseconds kAlone{50};
+
+// As if all ranks were on this machine, within reason: on a cluster they are not, and cores are many.
+int ranks_a_core(int ranks) {
+    constexpr int kMost = 10;
+    const int cores = static_cast<int>(std::max(std::thread::hardware_concurrency(), 1U));
+    return std::clamp((ranks + cores - 1) / cores, 1, kMost);
+}
+
 double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
 }  // namespace
 
-Engine::Engine(Communicator& comm, UnitRunner& runner) : comm_(comm), runner_(runner) {}
+Engine::Engine(Communicator& comm, UnitRunner& runner)
+    : comm_(comm), runner_(runner), ranks_per_core_(ranks_a_core(comm.size())) {}
 Engine::~Engine() = default;
 
 void Engine::accept(std::uint64_t id,
@@ -36,7 +47,7 @@ void Engine::accept(std::uint64_t id,
 std::vector<UnitRunner::Finished> Engine::advance_runner() {
     if (held_.empty()) return {};
     const Clock::time_point start = Clock::now();
-    std::vector<UnitRunner::Finished> finished = runner_.advance();
+    std::vector<UnitRunner::Finished> finished = runner_.advance(longest_wait());
     times_.backend += seconds_since(start);
     for (const UnitRunner::Finished& unit : finished) {
         keep_cells(held_.at(unit.id), unit.result.cells);
@@ -58,39 +69,55 @@ std::vector<std::int64_t> Engine::take_table(TaskId task, std::size_t cells) {
     return table;
 }
 
-// Ranks share cores with each other and with model servers: one that has nothing to do must not spin.
+// Ranks share cores with each other and with model servers: one that has nothing to do must not spin, and
+// the more ranks share a core, the less often each may look for messages. A rank holds a unit more than it
+// needs, so that nothing stands still meanwhile. A sum is waited for by others: look often.
+std::chrono::milliseconds Engine::longest_wait() const {
+    constexpr std::chrono::milliseconds kOften{1};
+    if (comm_.size() == 1) return kAlone;
+    if (is_waited_for_ || quiet_rounds_ < 2) return kOften;
+    return std::min(kOften * quiet_rounds_, kOften * ranks_per_core_);
+}
+
 void Engine::idle() {
     ++idle_rounds_;
-    const auto pause = std::chrono::microseconds(std::min(50 * idle_rounds_, 1000));
+    const auto pause = std::min<std::chrono::microseconds>(
+        std::chrono::microseconds(50 * idle_rounds_), std::chrono::milliseconds(ranks_per_core_));
     const Clock::time_point start = Clock::now();
     std::this_thread::sleep_for(pause);
     times_.waiting += seconds_since(start);
 }
 
+// Whether anything happened in this turn of the loop; `busy`: units are being computed.
+void Engine::end_turn(bool progress, bool busy) {
+    quiet_rounds_ = progress ? 0 : quiet_rounds_ + 1;
+    if (progress || busy) {
+        idle_rounds_ = 0;
+    } else {
+        idle();
+    }
+}
+
 void Engine::run(TaskGraph& graph) {
     DLN_ASSERT(comm_.rank() == 0, "rank {} runs a graph", comm_.rank());
-    Root root(comm_, graph, runner_.wanted_units() + 1, next_unit_, graphs_++);
+    Root root(comm_, graph, next_unit_, graphs_++);
     while (!root.done()) {
         if (on_turn_) on_turn_(root.progress());
+        root.set_window(runner_.wanted_units() + 1);
         bool progress = root.expand_ready();
         progress |= root.receive();
-        progress |= root.send_units();
-        if (const auto own = root.next_own()) {
-            accept(own->id, own->task, own->first_cell, own->payload);
-            progress = true;
-        }
-        progress |= !held_.empty();
+        progress |= root.hand_out([this](const Root::Own& own) {
+            accept(own.id, own.task, own.first_cell, own.payload);
+        });
+        is_waited_for_ = root.waits_for_sum();
         for (UnitRunner::Finished& unit : advance_runner()) {
             held_.erase(unit.id);
             root.unit_finished(0, unit.id, std::move(unit.result));
+            progress = true;
         }
         progress |= root.progress_sums(
             [this](TaskId task, std::size_t cells) { return take_table(task, cells); });
-        if (progress) {
-            idle_rounds_ = 0;
-        } else {
-            idle();
-        }
+        end_turn(progress, !held_.empty());
     }
     next_unit_ = root.next_unit();
     tables_.clear();
@@ -99,7 +126,8 @@ void Engine::run(TaskGraph& graph) {
 void Engine::serve() {
     DLN_ASSERT(comm_.rank() != 0, "rank 0 does not serve");
     for (;;) {
-        bool progress = !held_.empty();
+        bool progress = false;
+        is_waited_for_ = !sums_.empty();
         while (const auto message = comm_.receive()) {
             progress = true;
             const wire::Order order = wire::decode_order(message->bytes);
@@ -114,13 +142,10 @@ void Engine::serve() {
             held_.erase(unit.id);
             unit.result.cells.clear();  // they travel with the sum
             comm_.send(0, wire::encode_result(unit.id, unit.result));
+            progress = true;
         }
         std::erase_if(sums_, [](const auto& sum) { return sum->done(); });
-        if (progress) {
-            idle_rounds_ = 0;
-        } else {
-            idle();
-        }
+        end_turn(progress, !held_.empty());
     }
 }
 

@@ -102,9 +102,9 @@ void NetworkRunner::submit_layer(std::uint64_t id, Active& unit) {
     }
 }
 
-std::vector<UnitRunner::Finished> NetworkRunner::advance() {
+std::vector<UnitRunner::Finished> NetworkRunner::advance(std::chrono::milliseconds wait) {
     std::vector<Finished> finished;
-    for (const Completion& completion : backend_.poll(std::chrono::milliseconds(1))) {
+    for (const Completion& completion : backend_.poll(wait)) {
         const auto found = active_.find(completion.id);
         DLN_ASSERT(found != active_.end(), "a completion for unit {}, which is not active",
                    completion.id);

@@ -1,5 +1,7 @@
 #include "engine/root.hpp"
 
+#include <algorithm>
+
 #include "dln/error.hpp"
 
 #include "engine/wire.hpp"
@@ -8,12 +10,11 @@ namespace dln {
 
 Root::Root(Communicator& comm,
            TaskGraph& graph,
-           std::size_t window,
            std::uint64_t first_unit,
            std::uint64_t graph_number)
     : comm_(comm),
       graph_(graph),
-      scheduler_(comm.size(), window),
+      scheduler_(comm.size()),
       next_unit_(first_unit),
       graph_number_(graph_number) {}
 
@@ -53,16 +54,23 @@ bool Root::receive() {
     return did;
 }
 
-bool Root::send_units() {
+bool Root::hand_out(const std::function<void(Own)>& take_own) {
     bool did = false;
     // One a rank in turn, so that the first ranks do not take everything.
     for (bool gave = true; gave;) {
         gave = false;
-        for (int rank = 1; rank < comm_.size(); ++rank) {
+        for (int rank = 0; rank < comm_.size(); ++rank) {
             const auto id = scheduler_.next_for(rank);
             if (!id) continue;
             gave = did = true;
             PendingUnit& pending = units_.at(*id);
+            if (rank == 0) {
+                take_own({.id = *id,
+                          .task = global_id(pending.task),
+                          .first_cell = pending.unit.first_cell,
+                          .payload = std::move(pending.unit.payload)});
+                continue;
+            }
             comm_.send(rank, wire::encode_order({.kind = wire::OrderKind::unit,
                                                  .task = global_id(pending.task),
                                                  .unit = *id,
@@ -72,16 +80,6 @@ bool Root::send_units() {
         }
     }
     return did;
-}
-
-std::optional<Root::Own> Root::next_own() {
-    const auto id = scheduler_.next_for(0);
-    if (!id) return std::nullopt;
-    PendingUnit& pending = units_.at(*id);
-    return Own{.id = *id,
-               .task = global_id(pending.task),
-               .first_cell = pending.unit.first_cell,
-               .payload = std::move(pending.unit.payload)};
 }
 
 void Root::unit_finished(int rank, std::uint64_t id, UnitResult result) {
@@ -128,6 +126,11 @@ bool Root::progress_sums(
         finish(id, tasks_.at(id).sum->take());
     }
     return did;
+}
+
+bool Root::waits_for_sum() const {
+    return std::ranges::any_of(tasks_,
+                               [](const auto& entry) { return entry.second.sum != nullptr; });
 }
 
 void Root::finish(TaskId id, std::vector<std::int64_t> table) {

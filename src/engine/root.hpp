@@ -21,7 +21,6 @@ class Root {
     /// task ids of one graph apart from those of another on the other ranks.
     Root(Communicator& comm,
          TaskGraph& graph,
-         std::size_t window,
          std::uint64_t first_unit,
          std::uint64_t graph_number);
 
@@ -33,16 +32,19 @@ class Root {
         std::string payload;
     };
 
+    /// Units that a rank may hold at once: those that keep it busy, and one that is on its way.
+    void set_window(std::size_t window) { scheduler_.set_window(window); }
     [[nodiscard]] bool done() const noexcept { return graph_.complete(); }
     [[nodiscard]] std::uint64_t next_unit() const noexcept { return next_unit_; }
     [[nodiscard]] const EngineProgress& progress() const noexcept { return progress_; }
     // Each returns true when it did something.
     bool expand_ready();
     bool receive();
-    bool send_units();
-    [[nodiscard]] std::optional<Own> next_own();
+    /// Gives units to ranks that have room; those of this rank to `take_own`.
+    bool hand_out(const std::function<void(Own)>& take_own);
     void unit_finished(int rank, std::uint64_t id, UnitResult result);
     /// Starts and ends sums; `own_table(task, cells)` gives and forgets this rank's part.
+    [[nodiscard]] bool waits_for_sum() const;
     bool progress_sums(
         const std::function<std::vector<std::int64_t>(TaskId, std::size_t)>& own_table);
 

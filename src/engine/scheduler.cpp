@@ -34,10 +34,17 @@ Scheduler::Groups::iterator Scheduler::choose(const Rank& rank) {
     });
 }
 
+bool Scheduler::has_room(const Rank& rank) const {
+    const bool is_end = ready_ <= ranks_.size();
+    if (!is_end) return rank.held < window_;
+    const auto fewest = std::ranges::min_element(ranks_, {}, &Rank::held)->held;
+    const std::size_t busy = std::max<std::size_t>(window_, 2) - 1;
+    return ready_ > 0 && rank.held < busy && rank.held == fewest;
+}
+
 std::optional<std::uint64_t> Scheduler::next_for(int rank_index) {
     Rank& rank = ranks_[static_cast<std::size_t>(rank_index)];
-    const bool is_end = ready_ <= ranks_.size();
-    if (ready_ == 0 || rank.held >= (is_end ? 1 : window_)) return std::nullopt;
+    if (!has_room(rank)) return std::nullopt;
     const auto group = choose(rank);
     if (rank.affinity != group->first) {
         if (rank.affinity) --users_[*rank.affinity];

@@ -120,8 +120,8 @@ TEST(EngineOverRanks, EveryRankGetsWorkWhenThereIsEnough) {
 TEST(EngineOverRanks, LargeAndOddTextsArrive) {
     class OddRunner : public FakeRunner {
       public:
-        std::vector<Finished> advance() override {
-            auto finished = FakeRunner::advance();
+        std::vector<Finished> advance(std::chrono::milliseconds wait) override {
+            auto finished = FakeRunner::advance(wait);
             for (Finished& unit : finished) {
                 unit.result.texts.push_back(std::string("\0\xff", 2) + std::string(1 << 20, 'x'));
             }

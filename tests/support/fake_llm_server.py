@@ -10,7 +10,7 @@ import os
 import subprocess
 
 PROGRAM = os.environ["DLN_FAKE_LLM_SERVER"]
-SECONDS = 60  # that a server lives at most, should a test forget it
+SECONDS = 600  # that a server lives at most, should a test forget it; a busy machine is slow
 
 
 class Response:

@@ -3,6 +3,7 @@
 // waits but for what it needs. Rank 0 gives units out and takes units itself when it has nothing to
 // decide; the others serve. With one rank the same code runs without MPI.
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -60,6 +61,8 @@ class Engine {
     void keep_cells(const Held& held, const std::vector<std::int64_t>& cells);
     [[nodiscard]] std::vector<std::int64_t> take_table(TaskId task, std::size_t cells);
     void end_sums();
+    [[nodiscard]] std::chrono::milliseconds longest_wait() const;
+    void end_turn(bool progress, bool busy);
     void idle();
 
     Communicator& comm_;
@@ -71,7 +74,10 @@ class Engine {
     std::function<void(const EngineProgress&)> on_turn_;
     std::uint64_t next_unit_ = 0;
     std::uint64_t graphs_ = 0;
+    int ranks_per_core_;
+    bool is_waited_for_ = false;  ///< a sum is under way
     int idle_rounds_ = 0;
+    int quiet_rounds_ = 0;
 };
 
 }  // namespace dln

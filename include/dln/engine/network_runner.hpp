@@ -59,7 +59,7 @@ class NetworkRunner : public UnitRunner {
     ~NetworkRunner() override;
 
     void start(std::uint64_t id, const std::string& payload) override;
-    [[nodiscard]] std::vector<Finished> advance() override;
+    [[nodiscard]] std::vector<Finished> advance(std::chrono::milliseconds wait) override;
     [[nodiscard]] std::size_t wanted_units() const override;
 
   private:

@@ -3,6 +3,7 @@
 // replies hold up nobody. A rank keeps to the affinity that it has, then takes one that nobody works on,
 // then shares. Never changes a result. Rank 0 only; pure.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -14,11 +15,13 @@ namespace dln {
 
 class Scheduler {
   public:
-    /// `window`: units that a rank may hold at once (one more than it needs to be busy hides the way).
-    Scheduler(int ranks, std::size_t window);
+    explicit Scheduler(int ranks, std::size_t window = 1);
+    /// Units that a rank may hold at once: one more than it needs to be busy hides the way.
+    void set_window(std::size_t window) { window_ = std::max<std::size_t>(window, 1); }
     void add(std::uint64_t unit, std::uint64_t affinity);
     /// The next unit for `rank`, or nothing when none is ready or the rank holds enough. Near the end of
-    /// the work a rank holds one only, so that no unit waits behind another while a rank is idle.
+    /// the work only a rank that holds fewest gets one, and none beyond what keeps it busy, so that no unit
+    /// waits behind another while a rank is idle.
     [[nodiscard]] std::optional<std::uint64_t> next_for(int rank);
     /// `rank` has finished a unit.
     void finished(int rank);
@@ -36,6 +39,7 @@ class Scheduler {
         std::deque<std::uint64_t> units;
         std::uint64_t order = 0;  // of its first unit
     };
+    [[nodiscard]] bool has_room(const Rank& rank) const;
     using Groups = std::map<std::uint64_t, Group>;
     [[nodiscard]] Groups::iterator choose(const Rank& rank);
 

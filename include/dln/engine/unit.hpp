@@ -2,6 +2,7 @@
 // The smallest piece of work that a rank takes. What a unit is made of is fixed by the job, never by the
 // number of ranks, so its result is the same wherever and whenever it is computed. Pure data.
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -40,9 +41,10 @@ class UnitRunner {
         std::uint64_t id = 0;
         UnitResult result;
     };
-    /// Makes progress for one bounded piece of work and returns the units that it completed.
-    [[nodiscard]] virtual std::vector<Finished> advance() = 0;
-    /// How many units should be under way here to keep the backend busy.
+    /// Makes progress for one bounded piece of work and returns the units that it completed. When there is
+    /// nothing to do but to wait for a server, it waits for at most `wait`.
+    [[nodiscard]] virtual std::vector<Finished> advance(std::chrono::milliseconds wait) = 0;
+    /// How many units should be under way here to keep the backend busy; may change with what is learnt.
     [[nodiscard]] virtual std::size_t wanted_units() const = 0;
 };
 

@@ -56,7 +56,7 @@ class FakeRunner : public UnitRunner {
         held_.push_back(held);
     }
 
-    std::vector<Finished> advance() override {
+    std::vector<Finished> advance(std::chrono::milliseconds /*wait*/) override {
         std::this_thread::sleep_for(a_round_);
         std::vector<Finished> finished;
         for (Held& held : held_) {

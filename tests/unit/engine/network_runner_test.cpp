@@ -44,7 +44,7 @@ class NetworkRunnerTest : public ::testing::Test {
     UnitResult run(const Unit& unit) {
         runner_->start(5, unit.payload);
         for (;;) {
-            const auto finished = runner_->advance();
+            const auto finished = runner_->advance(std::chrono::milliseconds(1));
             if (finished.empty()) continue;
             EXPECT_EQ(finished.front().id, 5U);
             return finished.front().result;
