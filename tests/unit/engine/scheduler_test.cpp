@@ -109,6 +109,28 @@ TEST(Scheduler, RankHoldsOneNearTheEndOfTheWork) {
     EXPECT_FALSE(scheduler.has_ready());
 }
 
+TEST(Scheduler, RankThatHoldsFewestIsNextNearTheEndOfTheWork) {
+    Scheduler scheduler(2, 6);
+    add(scheduler, 0, 6, 10);
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(scheduler.next_for(0).has_value());
+    EXPECT_TRUE(scheduler.next_for(1).has_value());
+    EXPECT_FALSE(scheduler.next_for(0).has_value());
+    EXPECT_TRUE(scheduler.next_for(1).has_value());
+    EXPECT_TRUE(scheduler.next_for(1).has_value());
+    EXPECT_FALSE(scheduler.has_ready());
+}
+
+TEST(Scheduler, WiderWindowLetsARankHoldMore) {
+    Scheduler scheduler(1, 1);
+    add(scheduler, 0, 9, 10);
+    EXPECT_TRUE(scheduler.next_for(0).has_value());
+    EXPECT_FALSE(scheduler.next_for(0).has_value());
+    scheduler.set_window(3);
+    EXPECT_TRUE(scheduler.next_for(0).has_value());
+    EXPECT_TRUE(scheduler.next_for(0).has_value());
+    EXPECT_FALSE(scheduler.next_for(0).has_value());
+}
+
 TEST(Scheduler, NothingIsReadyNothingIsGiven) {
     Scheduler scheduler(1, 3);
     EXPECT_FALSE(scheduler.next_for(0).has_value());

@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include "llm/http/endpoint.hpp"
+
 namespace dln::http {
 namespace {
 
@@ -221,6 +223,42 @@ TEST_F(Breaker, LetsAnotherTrialThroughWhenOneWasCancelled) {
     now_ += seconds(1);
     breaker_.on_no_answer(breaker_.on_send(now_));
     EXPECT_LE(breaker_.ready_at(now_), now_);
+}
+
+// --- look-ups beside work
+
+class LookUps : public ::testing::Test {
+  protected:
+    Endpoint endpoint_{"http://h", {.in_flight = {.most = 2}}, {}};
+    const CallCost work_{};
+    const CallCost look_up_{.requests = 0};
+    const Time now_{};
+    void reply(const CallCost& cost, std::chrono::milliseconds latency) {
+        const bool trial = endpoint_.on_send(cost, now_);
+        endpoint_.on_end(cost, {.outcome = Outcome::ok}, TransportFault::none, 200, trial, now_,
+                         now_ + latency);
+    }
+};
+
+TEST_F(LookUps, DoNotTakeThePlacesOfWork) {
+    static_cast<void>(endpoint_.on_send(work_, now_));
+    static_cast<void>(endpoint_.on_send(work_, now_));
+    EXPECT_EQ(endpoint_.ready_at(work_, now_), Time::max());
+    EXPECT_EQ(endpoint_.ready_at(look_up_, now_), now_);
+    static_cast<void>(endpoint_.on_send(look_up_, now_));
+    static_cast<void>(endpoint_.on_send(look_up_, now_));
+    EXPECT_EQ(endpoint_.ready_at(look_up_, now_), Time::max());
+    endpoint_.on_cancel(look_up_, false);
+    EXPECT_EQ(endpoint_.ready_at(look_up_, now_), now_);
+    EXPECT_EQ(endpoint_.ready_at(work_, now_), Time::max());
+}
+
+TEST_F(LookUps, QuickOnesDoNotMakeWorkLookSlow) {
+    for (int i = 0; i < 50; ++i) {
+        reply(look_up_, std::chrono::milliseconds(1));
+        reply(work_, std::chrono::milliseconds(100));
+    }
+    EXPECT_EQ(endpoint_.limit_decreases(), 0);
 }
 
 }  // namespace
