@@ -1,7 +1,10 @@
 #include "cli/session.hpp"
 
+#include <chrono>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
 
 #include "dln/data/read.hpp"
 #include "dln/error.hpp"
@@ -129,9 +132,14 @@ void Session::start(bool keeps_replies) {
             replies = std::make_shared<JournalReplies>(job_.run_dir, comm_.rank());
         }
     });
+    using Clock = std::chrono::steady_clock;
+    Clock::time_point ready;
     on_all_ranks(comm_, [&] {
         backend_ = make_backend(job_.backend, job_.path, comm_.rank(), comm_.size(), replies);
+        ready = Clock::now();
     });
+    spdlog::debug("rank {}: waited {:.3f} s for the backends of other ranks", comm_.rank(),
+                  std::chrono::duration<double>(Clock::now() - ready).count());
     runner_ = std::make_unique<NetworkRunner>(*network_, splits_, *backend_, job_.seed);
     engine_ = std::make_unique<Engine>(comm_, *runner_);
 }

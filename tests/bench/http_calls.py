@@ -7,6 +7,7 @@ server tells when calls came and went, so that starting ranks and reading data d
 import json
 import os
 import pathlib
+import re
 import resource
 import statistics
 import subprocess
@@ -48,6 +49,7 @@ class Bench:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         self.runs = 0
+        self.said = ""
         self.write_data("train", 400)
         self.write_data("dev", 2)
 
@@ -74,8 +76,8 @@ class Bench:
         (self.folder / "job.json").write_text(json.dumps(job))
 
     def dln(self, *arguments, ranks=0):
-        """Runs to the end; returns its processor seconds."""
-        command = [os.environ["DLN_PROGRAM"], *arguments]
+        """Runs to the end; returns its processor seconds. What it said is in `said`."""
+        command = [os.environ["DLN_PROGRAM"], "--log-level", "debug", *arguments]
         if ranks:
             command = ["mpirun", "--oversubscribe", "-n", str(ranks), *command]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -84,6 +86,7 @@ class Bench:
         )
         if done.returncode != 0:
             sys.exit(f"{' '.join(command)} ended with {done.returncode}\n{done.stderr.decode()}")
+        self.said = done.stderr.decode("utf-8", "replace")
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -154,6 +157,10 @@ class Bench:
             rates[ranks] = stats["requests"] / stats["span"]
             figure(f"512 slots, 200 ms, {ranks} ranks: calls a second", rates[ranks])
             figure(f"512 slots, 200 ms, {ranks} ranks: processor time", seconds, " s")
+        waits = re.findall(r"rank \d+: waited ([0-9.]+) s for the backends", self.said)
+        assert len(waits) == 64, self.said
+        figure("512 slots, 200 ms, 64 ranks: longest wait of a rank for another to start",
+               max(map(float, waits)), " s", at_most=1)  # fmt: skip
         figure("512 slots, 200 ms: 64 ranks / 4 ranks", rates[64] / rates[4], at_least=0.9)
 
 
