@@ -41,7 +41,9 @@ class OpenAiEcho final : public EchoWire {
 
     Call score(const ServerFacts& server, std::span<const EchoPrompt> prompts) const override {
         // max_tokens 0 would do for vLLM, and means "without end" to llama-cpp-python.
-        Json body{{"model", server.model}, {"echo", true},       {"logprobs", 1},
+        // 0 makes vLLM's replies shorter (no other tokens than those sent); others take it for "none".
+        const int log_probs = server.software.starts_with("vllm") ? 0 : 1;
+        Json body{{"model", server.model}, {"echo", true},       {"logprobs", log_probs},
                   {"max_tokens", 1},       {"temperature", 0.0}, {"top_p", 1.0}};
         add_neutral_sampling(body);
         const bool as_tokens = !prompts.front().tokens.empty() && server.takes_tokens;

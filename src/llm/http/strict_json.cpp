@@ -21,7 +21,9 @@ using simdjson::dom::element;
 using simdjson::dom::element_type;
 
 // What no dialect reads and what would be most of a scoring reply.
-bool is_unread(std::string_view key) { return key == "top_logprobs" || key == "text_offset"; }
+bool is_unread(std::string_view key) {
+    return key == "top_logprobs" || key == "text_offset" || key == "prompt_logprobs";
+}
 
 Json convert(const element& value, std::size_t depth);
 

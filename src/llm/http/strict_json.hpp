@@ -23,7 +23,7 @@ struct ParsedReply {
 
 /// Parses a whole body. Not accepted: anything but one JSON value, invalid UTF-8, lone surrogates, a key
 /// twice in one object, nesting deeper than 64, NaN, Infinity, numbers beyond double or 64 bits. The values
-/// of "top_logprobs" and "text_offset", which no dialect reads, are null whatever they were.
+/// of "top_logprobs", "prompt_logprobs" and "text_offset", which no dialect reads, are null whatever they were.
 [[nodiscard]] ParsedReply parse_reply(std::string_view body);
 
 /// The text of `key` in the outermost object, without reading the rest; empty when there is none, or the body

@@ -39,6 +39,12 @@ TEST(OpenAiScore, TokenisesContextAndWholeTextThenSendsIds) {
     EXPECT_EQ(talk.calls()[2].estimated_tokens, 7);
 }
 
+TEST(OpenAiScore, AsksVllmForTheTokensSentOnly) {
+    Server server = vllm();
+    server.facts.software = "vllm 0.12.0";
+    EXPECT_EQ(tokenised(server).body(2)["logprobs"], 0);
+}
+
 TEST(OpenAiScore, ScoresTheTokensBehindTheContext) {
     Conversation talk = tokenised();
     EXPECT_FALSE(talk.done());

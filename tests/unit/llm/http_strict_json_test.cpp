@@ -22,6 +22,15 @@ TEST(StrictJson, TakesACleanReply) {
     EXPECT_EQ(parsed.value["a"][2].get<std::string>(), std::string("\xC3\xA9\0", 3));
 }
 
+TEST(StrictJson, LeavesOutWhatIsLongAndNotRead) {
+    const auto parsed =
+        parse_reply(R"({"a":{"top_logprobs":[{"x":1}],"prompt_logprobs":[{}]},"b":2})");
+    ASSERT_TRUE(parsed.ok()) << parsed.error;
+    EXPECT_TRUE(parsed.value["a"]["top_logprobs"].is_null());
+    EXPECT_TRUE(parsed.value["a"]["prompt_logprobs"].is_null());
+    EXPECT_EQ(parsed.value["b"], 2);
+}
+
 TEST(StrictJson, RefusesWhatIsNoJson) {
     for (const std::string body :
          {"", "<html>busy</html>", "{\"a\":1", "{\"a\":1} x", "{\"a\":NaN}", "{\"a\":-Infinity}",
