@@ -79,6 +79,7 @@ struct ServerFacts {
     std::string begin_text;
     bool can_tokenise = false;  ///< the server has a tokeniser endpoint
     bool takes_tokens = true;   ///< prompts may be token ids; false: the tokeniser only counts
+    bool renders_chat = false;  ///< its tokeniser takes messages (SGLang: newer versions)
     int slots = 0;              ///< llama-server's slots; 0: unknown
     /// What the server says it is ("vllm", "tgi 3.3.4"): for people, and for fields that not all servers of
     /// a dialect take. Empty: nothing.

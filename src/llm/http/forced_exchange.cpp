@@ -110,11 +110,30 @@ class ForcedExchange final : public ScoreExchange {
             return {.kind = Verdict::Kind::malformed,
                     .reason = "the forced token's log-probability is not a number of at most 0"};
         }
+        if (is_above_the_best(entry, forced, value)) {
+            return {.kind = Verdict::Kind::broken,
+                    .reason =
+                        "the server gives the forced token a higher log-probability than its "
+                        "best token: it is not the model's own, so nothing can be scored"};
+        }
         if (const auto cached = token_count(member(member(reply, "timings"), "cache_n"))) {
             counted.cached = *cached;
         }
         count(counted, ask.place);
         return accept(ask, value);
+    }
+
+    // The best token's log-probability is the model's own. A server that tells the one after the bias, or
+    // none at all (1 as a probability), is found out where the forced token is not the best anyway.
+    static bool is_above_the_best(const Json& entry, TokenId forced, LogProb value) {
+        constexpr double kRounding = 1e-4;
+        const Json* top = member(entry, "top_logprobs");
+        if (top == nullptr || !top->is_array() || top->empty()) return false;
+        const Json* best = member(top->front(), "logprob");
+        const auto id = token_id(member(top->front(), "id"));
+        const LogProb most = best == nullptr ? LogProb{} : read_log_prob(*best);
+        return id && *id != forced && value.kind == LogProb::Kind::good &&
+               most.kind == LogProb::Kind::good && value.value > most.value + kRounding;
     }
 
     Verdict accept(const Ask& ask, LogProb value) {

@@ -5,6 +5,8 @@
 
 #include <charconv>
 
+#include "dln/text/utf8.hpp"
+
 #include "llm/http/dialects.hpp"
 #include "llm/http/openai_shapes.hpp"
 #include "llm/http/prompt_tokeniser.hpp"
@@ -130,18 +132,28 @@ class OpenAiDialect final : public Dialect {
     std::vector<Call> describe() const override {
         return {{.path = "/v1/models"},
                 ask_for_tokenise(),
-                {.path = "/extras/tokenize", .body = body_of({{"input", "a"}})}};
+                {.path = "/extras/tokenize", .body = body_of({{"input", "a"}})},
+                {.path = "/version"}};
     }
     std::string learn(std::size_t index,
                       int status,
                       std::string_view body,
                       ServerFacts& server) const override {
         if (index == 0) return learn_models(status, body, server);
+        if (index == 3) {
+            if (status == 200) learn_version(body, server);
+            return {};
+        }
         ServerFacts tried;
         learn_tokenise(status, body, tried);
         if (!tried.can_tokenise || server.can_tokenise) return {};
         server.can_tokenise = true;
         server.takes_tokens = index == 1;
+        // vLLM's list of models has no length for an adapter. SGLang says another length here: the
+        // tokeniser's own, which may be anything.
+        if (server.context_tokens == 0 && server.software == "vllm") {
+            learn_context_tokens(member(parse_reply(body).value, "max_model_len"), server);
+        }
         return {};
     }
 
@@ -157,6 +169,14 @@ class OpenAiDialect final : public Dialect {
     }
 
   private:
+    static void learn_version(std::string_view body, ServerFacts& server) {
+        const ParsedReply parsed = parse_reply(body);
+        const std::string* version = text_of(member(parsed.value, "version"));
+        if (version != nullptr && server.software == "vllm") {
+            server.software += " " + printable(*version, 40);
+        }
+    }
+
     OpenAiEcho echo_;
     PromptTokeniser tokeniser_{true};
     CompletionsWriter writer_{{.lists = true}};

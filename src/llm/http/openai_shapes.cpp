@@ -102,6 +102,7 @@ Call CompletionsWriter::write(const ServerFacts& server,
         for (const WritePrompt& prompt : prompts) list.push_back(prompt.text);
     }
     add_sampling(body, request, first.seed, options_.most_stops);
+    if (options_.leaves_out_top_p_one && request.top_p >= 1.0) body.erase("top_p");
     if (options_.neutral_sampling) add_neutral_sampling(body);
     return {.path = first.chat ? "/v1/chat/completions" : "/v1/completions", .body = body_of(body)};
 }
@@ -133,6 +134,12 @@ WriteReply CompletionsWriter::read(const Json& reply, std::span<const WritePromp
         result.texts.push_back(std::move(written));
     }
     return result;
+}
+
+void learn_context_tokens(const Json* length, ServerFacts& server) {
+    if (const auto tokens = token_count(length); tokens && *tokens > 0) {
+        server.context_tokens = small(*tokens);
+    }
 }
 
 std::string learn_models(int status, std::string_view body, ServerFacts& server) {
@@ -168,9 +175,7 @@ std::string learn_models(int status, std::string_view body, ServerFacts& server)
     }
     server.model = *text_of(member(chosen, "id"));
     for (const char* field : {"max_model_len", "context_length"}) {
-        if (const auto length = token_count(member(chosen, field)); length && *length > 0) {
-            server.context_tokens = small(*length);
-        }
+        learn_context_tokens(member(chosen, field), server);
     }
     if (const std::string* owner = text_of(member(chosen, "owned_by")); owner != nullptr) {
         server.software = printable(*owner, 60);

@@ -36,6 +36,7 @@ class CompletionsWriter final : public WriteWire {
         bool lists = false;
         bool neutral_sampling = true;  ///< spell out the fields of add_neutral_sampling
         bool wants_tokens = false;
+        bool leaves_out_top_p_one = false;  ///< for servers that refuse 1
         std::size_t most_stops = 1024;
         std::string why_no_plain;  ///< why plain contexts are refused; empty: they are not
         std::string why_no_chat;
@@ -53,6 +54,9 @@ class CompletionsWriter final : public WriteWire {
   private:
     Options options_;
 };
+
+/// Takes a number of tokens as the length of the context; anything else changes nothing.
+void learn_context_tokens(const Json* length, ServerFacts& server);
 
 /// GET /v1/models: {"data":[{"id",...}]} or a bare list. Fills in the model's name when none was given and
 /// there is one only, and the length of its context. Returns what is wrong.

@@ -7,7 +7,8 @@ namespace dln::http {
 
 class PromptTokeniser final : public Tokeniser {
   public:
-    /// `renders_chat`: /tokenize takes messages, and /detokenize gives the template's text (vLLM).
+    /// `renders_chat`: /tokenize takes messages, and /detokenize gives the template's text, in all versions
+    /// (vLLM); false: where ServerFacts says so (SGLang).
     explicit PromptTokeniser(bool renders_chat) : renders_chat_(renders_chat) {}
     [[nodiscard]] Call tokenise(const ServerFacts& server,
                                 std::string_view text,
@@ -26,5 +27,8 @@ class PromptTokeniser final : public Tokeniser {
 /// The call that tells whether there is POST /tokenize, and what its reply means.
 [[nodiscard]] Call ask_for_tokenise();
 void learn_tokenise(int status, std::string_view body, ServerFacts& server);
+/// The call that tells whether POST /tokenize takes messages, and what its reply means.
+[[nodiscard]] Call ask_for_rendering();
+void learn_rendering(int status, std::string_view body, ServerFacts& server);
 
 }  // namespace dln::http

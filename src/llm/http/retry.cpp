@@ -141,6 +141,7 @@ Outcome outcome_of_status(int status, std::string_view body) {
             return Outcome::busy;
         case 408:
         case 409:
+        case 424:  // TGI: generating failed inside
         case 425:
             return Outcome::retry;
         default:

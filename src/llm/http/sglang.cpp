@@ -115,20 +115,23 @@ class SglangDialect final : public Dialect {
         return make_write_exchange(writer_, nullptr, server, std::move(request));
     }
     std::vector<Call> describe() const override {
-        return {{.path = "/v1/models"}, ask_for_tokenise()};
+        return {{.path = "/v1/models"}, ask_for_tokenise(), ask_for_rendering()};
     }
     std::string learn(std::size_t index,
                       int status,
                       std::string_view body,
                       ServerFacts& server) const override {
         if (index == 0) return learn_models(status, body, server);
-        learn_tokenise(status, body, server);
+        if (index == 1) learn_tokenise(status, body, server);
+        if (index == 2) learn_rendering(status, body, server);
         return {};
     }
     std::optional<Call> count_tokens(const ServerFacts& server,
                                      const Context& context) const override {
-        if (!server.can_tokenise || context.chat) return std::nullopt;
-        return tokeniser_.tokenise(server, context.text, false);
+        if (!server.can_tokenise) return std::nullopt;
+        if (!context.chat) return tokeniser_.tokenise(server, context.text, false);
+        if (!tokeniser_.why_no_chat(server).empty()) return std::nullopt;
+        return tokeniser_.render(server, context.text, {});
     }
     std::optional<int> counted_tokens(std::string_view body) const override {
         return tokeniser_.count(parse_reply(body).value);

@@ -15,6 +15,12 @@
 namespace dln::http {
 namespace {
 
+// Versions from 3.0 on compute none unless they are started so.
+constexpr const char* kNoPrefill =
+    "TGI returns no log-probabilities of the prompt (details.prefill is empty): start it with "
+    "--enable-prefill-logprobs (or REQUEST_LOGPROBS=1). What works without: vLLM (openai), sglang, "
+    "llama-server";
+
 class TgiTokeniser final : public Tokeniser {
   public:
     Call tokenise(const ServerFacts& /*server*/,
@@ -66,7 +72,9 @@ class TgiEcho final : public EchoWire {
         }
         const Json* details = member(reply, "details");
         const Json* prefill = member(details, "prefill");
-        if (prefill == nullptr || prefill->is_null()) return result;
+        if (prefill == nullptr || prefill->is_null() || (prefill->is_array() && prefill->empty())) {
+            return {.kind = Verdict::Kind::broken, .reason = kNoPrefill};
+        }
         if (!prefill->is_array()) return malformed("details.prefill is no list");
         Echo& echo = result.echoes.front();
         for (const Json& entry : *prefill) {
@@ -94,7 +102,12 @@ class TgiWriter final : public WriteWire {
                const GenerateRequest& request,
                std::span<const WritePrompt> prompts) const override {
         const WritePrompt& prompt = prompts.front();
-        if (prompt.chat) return chat_.write(server, request, prompts);
+        if (prompt.chat) {
+            // Any other name is taken for that of an adapter.
+            ServerFacts as_itself = server;
+            as_itself.model = "tgi";
+            return chat_.write(as_itself, request, prompts);
+        }
         Json parameters{{"max_new_tokens", request.max_tokens},
                         {"do_sample", request.temperature > 0.0},
                         {"repetition_penalty", 1.0},
@@ -133,7 +146,8 @@ class TgiWriter final : public WriteWire {
 
   private:
     static constexpr std::size_t kMostStops = 4;  // the server's default limit
-    CompletionsWriter chat_{{.neutral_sampling = false, .most_stops = kMostStops}};
+    CompletionsWriter chat_{
+        {.neutral_sampling = false, .leaves_out_top_p_one = true, .most_stops = kMostStops}};
 };
 
 class TgiDialect final : public Dialect {
@@ -184,10 +198,16 @@ class TgiDialect final : public Dialect {
             return fmt::format("the server has no model \"{}\". It has: {}",
                                printable(server.model, 60), printable(*model, 60));
         }
-        const auto length = token_count(member(parsed.value, "max_total_tokens"));
-        if (length && *length > 0) {
-            server.context_tokens =
-                static_cast<int>(std::min<std::int64_t>(*length, 1'000'000'000));
+        // The prompt has a limit of its own, below that of prompt and output together. Versions before
+        // 2.1 call it max_input_length.
+        learn_context_tokens(member(parsed.value, "max_total_tokens"), server);
+        for (const char* field : {"max_input_tokens", "max_input_length"}) {
+            ServerFacts input;
+            learn_context_tokens(member(parsed.value, field), input);
+            if (input.context_tokens > 0 &&
+                (server.context_tokens == 0 || input.context_tokens < server.context_tokens)) {
+                server.context_tokens = input.context_tokens;
+            }
         }
         const std::string* version = text_of(member(parsed.value, "version"));
         server.software = "tgi" + (version ? " " + printable(*version, 40) : std::string());

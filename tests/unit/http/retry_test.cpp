@@ -38,7 +38,7 @@ Outcome outcome(TransportFault fault) {
 }
 
 TEST(Assess, TriesAgainWhatMayGoBetter) {
-    for (const int status : {408, 409, 425, 500, 501, 504, 599, 204}) {
+    for (const int status : {408, 409, 424, 425, 500, 501, 504, 599, 204}) {
         EXPECT_EQ(outcome(status), Outcome::retry) << status;
     }
     for (const int status : {429, 502, 503, 529}) {

@@ -33,7 +33,8 @@ TEST(Dialects, AllHaveTheirNames) {
 }
 
 TEST(Describe, VllmTakesTokenIds) {
-    EXPECT_THAT(asked("openai"), ElementsAre("/v1/models", "/tokenize", "/extras/tokenize"));
+    EXPECT_THAT(asked("openai"),
+                ElementsAre("/v1/models", "/tokenize", "/extras/tokenize", "/version"));
     const Server server("openai");
     ServerFacts facts;
     EXPECT_EQ(learn(server, 0, fixture("vllm_models"), facts), "");
@@ -41,8 +42,26 @@ TEST(Describe, VllmTakesTokenIds) {
     EXPECT_EQ(server.dialect->learn(2, 404, "", facts), "");
     EXPECT_EQ(facts.model, "Qwen/Qwen2.5-7B");
     EXPECT_EQ(facts.context_tokens, 4096);
-    EXPECT_EQ(facts.software, "vllm");
+    EXPECT_EQ(learn(server, 3, fixture("vllm_version"), facts), "");
+    EXPECT_EQ(facts.software, "vllm 0.10.2");
     EXPECT_TRUE(facts.can_tokenise && facts.takes_tokens);
+}
+
+TEST(Describe, VllmsAdaptersHaveTheLengthThatItsTokeniserSays) {
+    const Server server("openai");
+    ServerFacts facts{.model = "tuned"};
+    EXPECT_EQ(learn(server, 0, fixture("vllm_models_adapter"), facts), "");
+    EXPECT_EQ(facts.context_tokens, 0);
+    EXPECT_EQ(learn(server, 1, fixture("vllm_tokenize_context"), facts), "");
+    EXPECT_EQ(facts.context_tokens, 4096);
+}
+
+TEST(Describe, LengthThatSglangsTokeniserSaysIsNotBelieved) {
+    const Server server("openai");
+    ServerFacts facts{.software = "sglang"};
+    EXPECT_EQ(learn(server, 1, fixture("sglang_tokenize_chat"), facts), "");
+    EXPECT_TRUE(facts.can_tokenise);
+    EXPECT_EQ(facts.context_tokens, 0);
 }
 
 TEST(Describe, LlamaCppPythonOnlyCounts) {
@@ -84,16 +103,21 @@ TEST(Describe, ModelListsThatAreNoneAreErrors) {
 
 TEST(Describe, TogetherListsModelsBare) {
     const Server server("together");
-    ServerFacts facts{.model = "b"};
-    EXPECT_EQ(learn(server, 0, R"([{"id":"a"},{"id":"b","context_length":8192}])", facts), "");
+    ServerFacts facts{.model = "org/small"};
+    EXPECT_EQ(learn(server, 0, fixture("together_models"), facts), "");
     EXPECT_EQ(facts.context_tokens, 8192);
 }
 
 TEST(Describe, SglangTokenises) {
-    EXPECT_THAT(asked("sglang"), ElementsAre("/v1/models", "/tokenize"));
+    EXPECT_THAT(asked("sglang"), ElementsAre("/v1/models", "/tokenize", "/tokenize"));
+    const Server server("sglang");
     ServerFacts facts;
-    EXPECT_EQ(learn(Server("sglang"), 1, fixture("vllm_tokenize_context"), facts), "");
+    EXPECT_EQ(learn(server, 1, fixture("sglang_tokenize_context"), facts), "");
     EXPECT_TRUE(facts.can_tokenise);
+    EXPECT_EQ(server.dialect->learn(2, 400, R"({"message":"Field required"})", facts), "");
+    EXPECT_FALSE(facts.renders_chat);
+    EXPECT_EQ(learn(server, 2, fixture("sglang_tokenize_chat"), facts), "");
+    EXPECT_TRUE(facts.renders_chat);
 }
 
 TEST(Describe, TgiSaysModelAndLength) {
@@ -103,9 +127,12 @@ TEST(Describe, TgiSaysModelAndLength) {
     EXPECT_EQ(learn(server, 0, fixture("tgi_info"), facts), "");
     EXPECT_EQ(learn(server, 1, fixture("tgi_tokenize_context"), facts), "");
     EXPECT_EQ(facts.model, "bigscience/bloom-560m");
-    EXPECT_EQ(facts.context_tokens, 1024);
+    EXPECT_EQ(facts.context_tokens, 1023);  // of the prompt, which is what is scored
     EXPECT_EQ(facts.software, "tgi 3.3.4");
     EXPECT_TRUE(facts.can_tokenise);
+    ServerFacts older;
+    EXPECT_EQ(learn(server, 0, fixture("tgi_info_older"), older), "");
+    EXPECT_EQ(older.context_tokens, 1023);
     facts.model = "other";
     EXPECT_THAT(learn(server, 0, fixture("tgi_info"), facts), HasSubstr("no model \"other\""));
 }

@@ -240,6 +240,20 @@ TEST(TgiGenerate, LeavesOutWhatItRefuses) {
     EXPECT_FALSE(greedy.contains("temperature") || greedy.contains("top_p"));
 }
 
+TEST(TgiGenerate, ChatNamesNoAdapterAndLeavesOutWhatItRefuses) {
+    GenerateRequest request = text_for({"a"});
+    request.items[0].context.chat = true;
+    request.top_p = 1.0;
+    Conversation talk = Server("tgi").generate(request);
+    EXPECT_EQ(talk.path(0), "/v1/chat/completions");
+    EXPECT_EQ(talk.body(0)["model"], "tgi");
+    EXPECT_FALSE(talk.body(0).contains("top_p"));
+    // TGI makes a repetition_penalty of 2 out of a presence_penalty of 0.
+    EXPECT_FALSE(talk.body(0).contains("presence_penalty"));
+    request.top_p = 0.5;
+    EXPECT_EQ(Server("tgi").generate(request).body(0)["top_p"], 0.5);
+}
+
 TEST(TgiGenerate, StopStringIsCutOff) {
     GenerateRequest request = text_for({"a"});
     request.stop = {"END"};

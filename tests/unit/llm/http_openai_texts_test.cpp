@@ -215,7 +215,8 @@ TEST(OpenAiScoreChat, TemplatesTextIsTokenisedWithTheTarget) {
         "add_generation_prompt":true,"add_special_tokens":false})"));
     talk.take_fixture(0, "vllm_tokenize_chat");
     EXPECT_EQ(talk.path(1), "/detokenize");
-    EXPECT_EQ(talk.body(1), Json::parse(R"({"model":"m","tokens":[1,11,12,13,14,2]})"));
+    EXPECT_EQ(talk.body(1), Json::parse(R"({"model":"m","tokens":[1,11,12,13,14,2],
+        "skip_special_tokens":false})"));
     talk.take_fixture(1, "vllm_detokenize_chat");
     ASSERT_THAT(talk.calls(), SizeIs(4));
     EXPECT_EQ(talk.body(3), Json::parse(R"({"model":"m","prompt":"<s>Is it good?</s>\nyes",

@@ -144,9 +144,29 @@ TEST(SglangScore, WithoutATokeniserTheWholePromptIsScored) {
     EXPECT_THAT(talk.score().token_log_probs, ElementsAre(-2.0));
 }
 
-TEST(SglangScore, RefusesChat) {
+TEST(SglangScore, RefusesChatWhereTheTokeniserTakesNoMessages) {
     Conversation talk = tokenising("sglang").score(is_it_good({"\nyes"}, true));
     EXPECT_THAT(talk.score(), FailsWith("renders no chat"));
+}
+
+TEST(SglangScore, ChatIsRenderedAsItsChatPathDoes) {
+    Server server = tokenising("sglang");
+    server.facts.renders_chat = true;
+    server.facts.software = "sglang";
+    Conversation talk = server.score(is_it_good({"\nyes"}, true));
+    EXPECT_EQ(talk.body(0), Json::parse(R"({"model":"m","messages":[{"role":"user",
+        "content":"Is it good?"}]})"));
+    talk.take_fixture(0, "sglang_tokenize_chat");
+    EXPECT_EQ(talk.path(1), "/detokenize");
+    EXPECT_EQ(talk.body(1)["skip_special_tokens"], false);
+    talk.take_fixture(1, "sglang_detokenize_chat");
+    ASSERT_THAT(talk.calls(), SizeIs(4));
+    EXPECT_EQ(talk.body(2)["prompt"], "<s>Is it good?</s>");
+    EXPECT_EQ(talk.body(2)["add_special_tokens"], false);
+    talk.take_fixture(2, "sglang_tokenize_chat");
+    talk.take(3, R"({"tokens":[1,11,12,13,14,2,15,16]})");
+    EXPECT_EQ(talk.body(4)["input_ids"], Json::parse("[1,11,12,13,14,2,15,16]"));
+    EXPECT_EQ(talk.body(4)["logprob_start_len"], 5);
 }
 
 // --- TGI
@@ -175,7 +195,8 @@ TEST(TgiScore, TellsTokensByIdsSinceTheirTextsLoseSpaces) {
 
 TEST(TgiScore, EmptyPrefillIsBroken) {
     Conversation talk = tgi_tokenised();
-    EXPECT_THAT(talk.take_fixture(2, "tgi_stop"), HasKind(kBroken));
+    EXPECT_THAT(talk.take_fixture(2, "tgi_prefill_off"), HasKind(kBroken));
+    EXPECT_THAT(talk.score(), FailsWith("--enable-prefill-logprobs"));
 }
 
 TEST(TgiScore, MalformedPrefillsAreNotScored) {
@@ -285,6 +306,17 @@ TEST(LlamaServerScore, MalformedAndBrokenReplies) {
     EXPECT_EQ(kind_of((entry + "/id").c_str(), nullptr), kBroken);
     EXPECT_EQ(kind_of("/choices/0/logprobs", nullptr), kBroken);
     EXPECT_EQ(kind_of("/usage/prompt_tokens", 3), kBroken);
+}
+
+TEST(LlamaServerScore, MoreThanTheBestTokenHasIsBroken) {
+    const std::string entry = "/choices/0/logprobs/content/0";
+    Json reply = fixture_json("llama_server_forced_15");
+    reply[Json::json_pointer(entry + "/logprob")] = 0.0;
+    EXPECT_THAT(forced().take(2, reply.dump()), HasKind(kBroken));
+    reply[Json::json_pointer(entry + "/top_logprobs/0/id")] = 15;  // it is the best itself
+    EXPECT_THAT(forced().take(2, reply.dump()), HasKind(kTaken));
+    reply[Json::json_pointer(entry + "/top_logprobs")] = Json::array();
+    EXPECT_THAT(forced().take(2, reply.dump()), HasKind(kTaken));
 }
 
 TEST(LlamaServerScore, BeginTextIsLeftOut) {
