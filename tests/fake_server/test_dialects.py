@@ -248,6 +248,11 @@ class LlamaCppPython(Dialect):
         self.assertIsNone(scores["token_logprobs"][0])
         self.assertEqual(scores["token_logprobs"][1:-1], truth["token_logprobs"][2:])
 
+    def test_tokens_are_counted_by_an_extra(self):
+        tokens = self.server.succeed("/extras/tokenize", {"input": PROMPT})["tokens"]
+        names = self.choice(PROMPT, max_tokens=1)["logprobs"]["tokens"]
+        self.assertEqual(len(tokens), len(names))
+
     def test_zero_tokens_mean_no_limit(self):
         reply = self.server.completions("yes", max_tokens=0, echo=False, logprobs=None)
         self.assertGreater(reply["usage"]["completion_tokens"], 1)
@@ -313,6 +318,13 @@ class LlamaServer(Dialect):
         self.assertEqual(len(reply["completion_probabilities"][0]["top_logprobs"]), 3)
         self.assertEqual(reply["tokens_evaluated"], len(ids))
 
+    def test_template_makes_a_text_of_messages(self):
+        body = {"messages": [{"role": "user", "content": "yes"}]}
+        text = self.server.succeed("/apply-template", body)["prompt"]
+        self.assertIn("yes", text)
+        chat = self.server.succeed("/v1/chat/completions", body | {"max_tokens": 1})
+        self.assertEqual(chat["usage"]["prompt_tokens"], len(self.tokens(text)))
+
     def test_slots_are_told(self):
         self.assertEqual(self.server.request("GET", "/props").json()["total_slots"], 3)
 
@@ -335,6 +347,10 @@ class Together(Dialect):
         (choice,) = reply["choices"]
         self.assertNotIn(PROMPT, choice["text"])
         self.assertEqual(len(choice["logprobs"]["tokens"]), 1)
+
+    def test_models_are_a_bare_list(self):
+        (model,) = self.server.request("GET", "/v1/models").json()
+        self.assertEqual(model["context_length"], 4096)
 
     def test_lists_are_refused(self):
         self.expect_refused(400, "/v1/completions", {"prompt": ["a", "b"]}, "invalid_request_error")
@@ -385,6 +401,12 @@ class Sglang(Dialect):
         body = {"input_ids": [50, 3], "return_logprob": True, "logprob_start_len": 0}
         self.expect_refused(500, "/generate", body, "not JSON compliant")
 
+    def test_detokenize_leaves_control_tokens_out_unless_told_not_to(self):
+        body = {"tokens": [1, *self.server.succeed("/tokenize", {"prompt": "yes"})["tokens"]]}
+        self.assertEqual(self.server.succeed("/detokenize", body), {"text": "yes"})
+        whole = self.server.succeed("/detokenize", body | {"skip_special_tokens": False})
+        self.assertEqual(whole, {"text": "<s>yes"})
+
     def test_completions_have_no_offsets(self):
         scores = self.choice(PROMPT)["logprobs"]
         self.assertEqual(set(scores["text_offset"]), {-1})
@@ -419,6 +441,24 @@ class Tgi(Dialect):
         response = self.server.post("/tokenize", {"inputs": "the answer"})
         places = [(one["start"], one["stop"]) for one in response.json()]
         self.assertEqual(places, [(0, 3), (3, 10)])
+
+
+    def test_prefill_is_empty_unless_the_server_computes_it(self):
+        parameters = {"max_new_tokens": 1, "decoder_input_details": True}
+        with FakeServer(*self.OPTIONS, "--no-prefill-logprobs") as server:
+            reply = server.succeed("/generate", {"inputs": PROMPT, "parameters": parameters})
+        self.assertEqual(reply["details"]["prefill"], [])
+        self.assertEqual(len(reply["details"]["tokens"]), 1)
+
+    def test_top_p_of_one_is_refused(self):
+        body = {"inputs": PROMPT, "parameters": {"top_p": 1.0}}
+        self.expect_refused(422, "/generate", body, "< 1.0")
+        chat = {"messages": [{"role": "user", "content": "a"}], "top_p": 1.0}
+        self.expect_refused(422, "/v1/chat/completions", chat, "< 1.0")
+
+    def test_info_has_both_limits(self):
+        info = self.server.request("GET", "/info").json()
+        self.assertLess(info["max_input_tokens"], info["max_total_tokens"])
 
 
 class EchoIgnored(Dialect):

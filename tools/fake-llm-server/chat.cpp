@@ -66,6 +66,9 @@ Answer chat_completions(const Backstage& backstage, const Call& call) {
     const Json body = read_object(backstage, call.body);
     std::vector<Prompt> prompts{read_chat_prompt(backstage, body)};
     GenerateLimits limits = read_limits(backstage, body);
+    if (backstage.options.flavour == Flavour::tgi) {
+        check_tgi_top_p(body);
+    }
     const int room = std::max(
         backstage.options.max_context - static_cast<int>(prompts.front().tokens.size()), 1);
     limits.max_tokens = integer_or(backstage, body, "max_completion_tokens",

@@ -16,6 +16,8 @@ namespace fake_llm {
 [[nodiscard]] Answer models(const Backstage& backstage);
 [[nodiscard]] Answer tokenize(const Backstage& backstage, const Call& call);
 [[nodiscard]] Answer detokenize(const Backstage& backstage, const Call& call);
+[[nodiscard]] Answer extras_tokenize(const Backstage& backstage, const Call& call);
+[[nodiscard]] Answer apply_template(const Backstage& backstage, const Call& call);
 [[nodiscard]] Answer embeddings(const Backstage& backstage, const Call& call);
 // llama_cpp_python.cpp
 [[nodiscard]] Answer llama_cpp_python_completions(const Backstage& backstage, const Call& call);
@@ -24,6 +26,8 @@ namespace fake_llm {
 // sglang.cpp
 [[nodiscard]] Answer sglang_generate(const Backstage& backstage, const Call& call);
 // tgi.cpp
+/// TGI refuses a top_p of 1, on all of its paths.
+void check_tgi_top_p(const Json& parameters);
 [[nodiscard]] Answer tgi_generate(const Backstage& backstage, const Call& call);
 [[nodiscard]] Answer tgi_completions(const Backstage& backstage, const Call& call);
 [[nodiscard]] Answer tgi_info(const Backstage& backstage);

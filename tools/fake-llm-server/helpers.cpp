@@ -80,17 +80,35 @@ Answer tokenize_as_llama_server(const Backstage& backstage, const Json& body) {
 
 Answer models(const Backstage& backstage) {
     const Options& options = backstage.options;
-    return {200,
-            {{"object", "list"},
-             {"data",
-              {{{"id", options.model},
-                {"object", "model"},
-                {"created", kCreated},
-                {"owned_by", options.flavour == Flavour::sglang ? "sglang" : "vllm"},
-                {"root", options.model},
-                {"parent", nullptr},
-                {"max_model_len", options.max_context}}}}},
-            {}};
+    Json entry{{"id", options.model}, {"object", "model"}, {"created", kCreated}};
+    switch (options.flavour) {
+        case Flavour::together:  // a bare list
+            entry.update({{"type", "chat"},
+                          {"display_name", options.model},
+                          {"organization", "fake"},
+                          {"context_length", options.max_context}});
+            return {200, Json::array({std::move(entry)}), {}};
+        case Flavour::llama_cpp_python:
+            entry.erase("created");
+            entry.update({{"owned_by", "me"}, {"permissions", Json::array()}});
+            break;
+        case Flavour::llama_server:
+            entry.update({{"owned_by", "llamacpp"},
+                          {"meta",
+                           {{"vocab_type", 2},
+                            {"n_vocab", kVocabulary},
+                            {"n_ctx_train", options.max_context}}}});
+            break;
+        case Flavour::tgi:
+            entry.update({{"created", 0}, {"owned_by", options.model}});
+            break;
+        default:
+            entry.update({{"owned_by", options.flavour == Flavour::sglang ? "sglang" : "vllm"},
+                          {"root", options.model},
+                          {"parent", nullptr},
+                          {"max_model_len", options.max_context}});
+    }
+    return {200, {{"object", "list"}, {"data", Json::array({std::move(entry)})}}, {}};
 }
 
 Answer tokenize(const Backstage& backstage, const Call& call) {
@@ -111,8 +129,12 @@ Answer tokenize(const Backstage& backstage, const Call& call) {
             : backstage.language.prompt_tokens(text_field(backstage, body, "prompt"), add_special);
     Json reply{{"count", tokens.size()},
                {"max_model_len", backstage.options.max_context},
-               {"tokens", tokens},
-               {"token_strs", nullptr}};
+               {"tokens", tokens}};
+    if (backstage.options.flavour == Flavour::sglang) {
+        reply["max_model_len"] = 1e30;  // the tokeniser's own, often without end
+        return {200, std::move(reply), {}};
+    }
+    reply["token_strs"] = nullptr;
     if (flag_or(backstage, body, "return_token_strs", false)) {
         reply["token_strs"] = Json::array();
         for (const Token token : tokens) {
@@ -125,9 +147,26 @@ Answer tokenize(const Backstage& backstage, const Call& call) {
 Answer detokenize(const Backstage& backstage, const Call& call) {
     const Json body = read_object(backstage, call.body);
     const std::vector<Token> tokens = read_tokens(backstage, body.value("tokens", Json()));
-    const char* const name =
-        backstage.options.flavour == Flavour::llama_server ? "content" : "prompt";
-    return {200, {{name, backstage.language.tokenizer().decode(tokens, false)}}, {}};
+    const Flavour flavour = backstage.options.flavour;
+    const bool skips =
+        flavour == Flavour::sglang && flag_or(backstage, body, "skip_special_tokens", true);
+    const char* const name = flavour == Flavour::llama_server ? "content"
+                             : flavour == Flavour::sglang     ? "text"
+                                                              : "prompt";
+    return {200, {{name, backstage.language.tokenizer().decode(tokens, skips)}}, {}};
+}
+
+Answer extras_tokenize(const Backstage& backstage, const Call& call) {
+    const Json body = read_object(backstage, call.body);
+    return {
+        200,
+        {{"tokens", backstage.language.prompt_tokens(text_field(backstage, body, "input"), true)}},
+        {}};
+}
+
+Answer apply_template(const Backstage& backstage, const Call& call) {
+    return {
+        200, {{"prompt", read_chat_prompt(backstage, read_object(backstage, call.body)).text}}, {}};
 }
 
 Answer embeddings(const Backstage& backstage, const Call& call) {

@@ -68,6 +68,8 @@ void add_model_options(CLI::App& app, Options& options) {
     app.add_option("--model", options.model, "Name of the model")->capture_default_str();
     app.add_flag("--bos", options.adds_begin, "The model wants <s> in front of a prompt");
     app.add_flag("--logits-all", options.logits_all, "llama-cpp-python: allow logprobs");
+    app.add_flag("--no-prefill-logprobs{false}", options.prefill_logprobs,
+                 "tgi: as it is without --enable-prefill-logprobs");
     app.add_option("--scripted", options.scripted_path,
                    "JSON lines of replies and scores, as for the scripted backend");
     app.add_option("--max-context", options.max_context, "Most tokens of prompt and continuation")

@@ -47,6 +47,7 @@ struct Options {
     std::string model = "fake-llm";
     bool adds_begin = false;
     bool logits_all = false;
+    bool prefill_logprobs = true;
     std::string scripted_path;
     int max_context = 4096;
     bool truncate = false;

@@ -79,7 +79,9 @@ Answer Service::look_up(const Call& call) const {
     if (get && call.path == "/v1/models") {
         return models(backstage_);
     }
-    if (get && call.path == "/version") {
+    const bool as_vllm =
+        flavour == Flavour::vllm || flavour == Flavour::echo_ignored || flavour == Flavour::shifted;
+    if (get && call.path == "/version" && as_vllm) {
         return {200, {{"version", "0.11.0"}}, {}};
     }
     if (get && call.path == "/health") {
@@ -91,15 +93,22 @@ Answer Service::look_up(const Call& call) const {
     if (get && call.path == "/info" && flavour == Flavour::tgi) {
         return tgi_info(backstage_);
     }
-    if (get && call.path == "/get_model_info" && flavour == Flavour::sglang) {
+    if (get && (call.path == "/get_model_info" || call.path == "/model_info") &&
+        flavour == Flavour::sglang) {
         return {200, {{"model_path", options_.model}, {"is_generation", true}}, {}};
     }
     const bool offers_tokens = flavour != Flavour::llama_cpp_python && flavour != Flavour::together;
     if (!get && offers_tokens && call.path == "/tokenize") {
         return tokenize(backstage_, call);
     }
-    if (!get && offers_tokens && call.path == "/detokenize") {
+    if (!get && offers_tokens && call.path == "/detokenize" && flavour != Flavour::tgi) {
         return detokenize(backstage_, call);
+    }
+    if (!get && call.path == "/extras/tokenize" && flavour == Flavour::llama_cpp_python) {
+        return extras_tokenize(backstage_, call);
+    }
+    if (!get && call.path == "/apply-template" && flavour == Flavour::llama_server) {
+        return apply_template(backstage_, call);
     }
     return not_found();
 }

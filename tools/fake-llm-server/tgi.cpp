@@ -52,6 +52,7 @@ GenerateLimits read_parameters(const Backstage& backstage, const Json& parameter
         throw refusal(Flavour::tgi, 422,
                       "Input validation error: `max_new_tokens` must be strictly positive");
     }
+    check_tgi_top_p(parameters);
     if (!flag_or(backstage, parameters, "do_sample", parameters.contains("temperature"))) {
         limits.sampling.temperature = 0.0;
     }
@@ -59,6 +60,13 @@ GenerateLimits read_parameters(const Backstage& backstage, const Json& parameter
 }
 
 }  // namespace
+
+void check_tgi_top_p(const Json& parameters) {
+    const Json top_p = parameters.value("top_p", Json());
+    if (top_p.is_number() && top_p.get<double>() >= 1.0) {
+        throw refusal(Flavour::tgi, 422, "Input validation error: `top_p` must be > 0.0 and < 1.0");
+    }
+}
 
 Answer tgi_generate(const Backstage& backstage, const Call& call) {
     Answer answer;
@@ -76,9 +84,10 @@ Answer tgi_generate(const Backstage& backstage, const Call& call) {
     const Generated generated = backstage.language.generate(prompt.tokens, limits);
     answer.work.completion_tokens = static_cast<std::int64_t>(generated.tokens.size());
     answer.body = {{"generated_text", generated.text}};
-    if (flag_or(backstage, parameters, "details", false)) {
+    const bool asks_prefill = flag_or(backstage, parameters, "decoder_input_details", false);
+    if (flag_or(backstage, parameters, "details", false) || asks_prefill) {
         std::vector<ScoredToken> prefill;
-        if (flag_or(backstage, parameters, "decoder_input_details", false)) {
+        if (asks_prefill && backstage.options.prefill_logprobs) {
             prefill = backstage.language.score(prompt.tokens);
         }
         answer.body["details"] =
@@ -121,10 +130,19 @@ Answer tgi_info(const Backstage& backstage) {
     const Options& options = backstage.options;
     return {200,
             {{"model_id", options.model},
+             {"model_sha", nullptr},
+             {"model_pipeline_tag", "text-generation"},
              {"max_concurrent_requests", 128},
+             {"max_best_of", 2},
+             {"max_stop_sequences", 4},
              {"max_input_tokens", options.max_context - 1},
              {"max_total_tokens", options.max_context},
-             {"version", "3.3.6"}},
+             {"validation_workers", 2},
+             {"max_client_batch_size", 4},
+             {"router", "text-generation-router"},
+             {"version", "3.3.6"},
+             {"sha", nullptr},
+             {"docker_label", nullptr}},
             {}};
 }
 
