@@ -56,6 +56,9 @@ bool CurlCall::take_header(std::string_view line) {
         reply.location = value;
     } else if (is_named(name, "content-encoding")) {
         encoded = encoded || !(value.empty() || is_named(value, "identity"));
+    } else if (is_named(name, "transfer-encoding")) {
+        // libcurl unpacks these without having asked for them.
+        encoded = encoded || !(is_named(value, "chunked") || is_named(value, "identity"));
     } else if (is_named(name, "content-length")) {
         std::size_t length = 0;
         std::from_chars(value.data(), value.data() + value.size(), length);

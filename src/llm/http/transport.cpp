@@ -104,16 +104,19 @@ void Transport::Impl::prepare(CurlCall& call) {
     set(easy, CURLOPT_MAXFILESIZE_LARGE, static_cast<curl_off_t>(options.most_bytes));
     set(easy, CURLOPT_FOLLOWLOCATION, 0L);
     set(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    set(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
     set(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
     set(easy, CURLOPT_PIPEWAIT, endpoint.options.address.tls ? 1L : 0L);
+    set(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
     set(easy, CURLOPT_SSL_VERIFYPEER, 1L);
     set(easy, CURLOPT_SSL_VERIFYHOST, 2L);
     set(easy, CURLOPT_USERAGENT, "dln");
-    // A proxy sees the address of a call, never its header lines, and nothing of calls on this machine.
+    // A proxy sees no header line of an encrypted call, and nothing of calls on this machine or with a key
+    // in clear text.
     set(easy, CURLOPT_HEADEROPT, static_cast<long>(CURLHEADER_SEPARATE));
     set(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    if (is_loopback(endpoint.options.address) || !endpoint.options.unix_socket.empty()) {
+    const bool shows_key = !endpoint.options.address.tls && !endpoint.options.key.empty();
+    if (is_loopback(endpoint.options.address) || !endpoint.options.unix_socket.empty() ||
+        shows_key) {
         set(easy, CURLOPT_PROXY, "");
     }
     if (!endpoint.options.unix_socket.empty()) {
@@ -231,7 +234,7 @@ void Transport::Impl::collect(CurlCall& call, CURLcode code) {
         fault = TransportFault::protocol;
     }
     if (fault == TransportFault::protocol && call.encoded) {
-        detail = "the reply has a Content-Encoding, which was not asked for";
+        detail = "the reply has a Content-Encoding or Transfer-Encoding that was not asked for";
     } else if (code == CURLE_WRITE_ERROR && fault == TransportFault::too_large) {
         detail = call.header_bytes > options.most_header_bytes ? "more header lines than allowed"
                                                                : "more bytes than allowed";
@@ -259,6 +262,8 @@ void Transport::Impl::end(CurlCall& call, TransportFault fault, std::string_view
 
 void Transport::Impl::hide_key(const CurlCall& call, TransportReply& reply) const {
     const Secret& key = endpoints[call.endpoint].options.key;
+    reply.retry_after = redact(reply.retry_after, key);
+    reply.content_type = redact(reply.content_type, key);
     if (reply.status != 200) {
         reply.body = redact(reply.body, key);
         reply.location = redact(reply.location, key);

@@ -3,8 +3,12 @@
 // Knows sockets, deadlines and bounds; knows nothing of language models, retries or what a body means.
 // Only transport.cpp and curl_call.* see curl.h.
 //
-// What never happens: a redirect is followed, a compressed body is unpacked, a key goes to a proxy or in
-// clear text to another machine, libcurl's log is switched on, more bytes are kept than allowed.
+// Over TLS, HTTP/2 is used where the server agrees to it: calls then share a connection, up to 100 or the
+// server's own limit of streams, and what ends one of them does not end the others. http:// stays HTTP/1.1.
+//
+// What never happens: a redirect is followed, a compressed body is unpacked, a key goes to a proxy or,
+// unless allowed, in clear text to another machine, libcurl's log is switched on, more bytes are kept than
+// allowed.
 
 #include <chrono>
 #include <cstdint>
@@ -34,7 +38,7 @@ struct TransportOptions {
     std::chrono::milliseconds stall_deadline{30'000};
     std::size_t most_bytes = 64U << 20U;         ///< of a reply's body, chunked or not
     std::size_t most_header_bytes = 64U << 10U;  ///< of a reply's header lines together
-    std::size_t most_connections = 64;
+    std::size_t most_connections = 64;  ///< HTTP/1.1 needs one for each call in flight
 };
 
 /// Why a call has no HTTP status. The order is that of counters.

@@ -81,6 +81,7 @@ class Wire {
 class LoopbackServer {
   public:
     using Handler = std::function<void(const SeenRequest&, Wire&)>;
+    static constexpr const char* kIpv6 = "::1";  ///< in place of a path
     explicit LoopbackServer(Handler handler, std::string unix_path = "")
         : handler_(std::move(handler)), unix_path_(std::move(unix_path)) {
         start();
@@ -123,6 +124,7 @@ class LoopbackServer {
     void start() {
         stopping_ = false;
         sockaddr_in in{};
+        sockaddr_in6 in6{};
         sockaddr_un un{};
         const sockaddr* address = nullptr;
         socklen_t size = 0;
@@ -132,6 +134,12 @@ class LoopbackServer {
             in.sin_port = htons(static_cast<std::uint16_t>(port_));
             address = reinterpret_cast<const sockaddr*>(&in);
             size = sizeof in;
+        } else if (unix_path_ == kIpv6) {
+            in6.sin6_family = AF_INET6;
+            in6.sin6_addr = in6addr_loopback;
+            in6.sin6_port = htons(static_cast<std::uint16_t>(port_));
+            address = reinterpret_cast<const sockaddr*>(&in6);
+            size = sizeof in6;
         } else {
             un.sun_family = AF_UNIX;
             unix_path_.copy(un.sun_path, sizeof un.sun_path - 1);
@@ -148,6 +156,9 @@ class LoopbackServer {
         if (unix_path_.empty()) {
             ::getsockname(listener_, reinterpret_cast<sockaddr*>(&in), &size);
             port_ = ntohs(in.sin_port);
+        } else if (unix_path_ == kIpv6) {
+            ::getsockname(listener_, reinterpret_cast<sockaddr*>(&in6), &size);
+            port_ = ntohs(in6.sin6_port);
         }
         acceptor_ = std::thread([this] { accept_all(); });
     }

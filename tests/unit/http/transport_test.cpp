@@ -329,6 +329,20 @@ TEST(Transport, TakesNothingOfACompressedReply) {
     EXPECT_LT(reply.bytes, 1000U);
 }
 
+TEST(Transport, RefusesACompressedTransfer) {
+    OneCall call([&](const SeenRequest&, Wire& wire) {
+        // 100 times "a" as gzip, in one chunk.
+        const std::string packed(
+            "\x1f\x8b\x08\0\0\0\0\0\x02\x03\x4b\x4c\xa4\x3d\0\0\x64\x7a\x70\xaf\x64\0\0\0", 24);
+        wire.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n18\r\n" + packed +
+                  "\r\n0\r\n\r\n");
+        wire.close();
+    });
+    const auto reply = call();
+    EXPECT_EQ(reply.fault, TransportFault::protocol) << reply.body;
+    EXPECT_THAT(reply.reason, HasSubstr("Transfer-Encoding"));
+}
+
 TEST(Transport, RefusesWhatIsNotHttp) {
     OneCall call([](const SeenRequest&, Wire& wire) {
         wire.send("220 smtp.example.org ready\r\n");
@@ -411,6 +425,36 @@ TEST(Transport, AsksNoProxyForThisMachineAndHonoursNoProxy) {
     EXPECT_EQ(replies[0].body, "you said {}");
     EXPECT_EQ(replies[1].body, "proxy");
     EXPECT_EQ(replies[2].status, 0);
+}
+
+TEST(Transport, ShowsNoProxyAKeyInClearText) {
+    LoopbackServer proxy([](const SeenRequest&, Wire& wire) { wire.answer(200, "proxy"); });
+    ::setenv("http_proxy", proxy.url().c_str(), 1);
+    Transport transport({.connect_deadline = milliseconds(5000)});
+    auto options = at("http://there.invalid", kCanary);
+    options.allow_insecure_key = true;
+    transport.add_endpoint(std::move(options), "test");
+    transport.send(1, 0, "/", text("{}"));
+    const auto replies = wait_for(transport, 1);
+    ::unsetenv("http_proxy");
+    ASSERT_THAT(replies, SizeIs(1));
+    EXPECT_EQ(replies[0].status, 0);
+    EXPECT_EQ(proxy.requests(), 0);
+}
+
+TEST(Transport, ReachesAnIpv6Address) {
+    std::unique_ptr<LoopbackServer> server;
+    try {
+        server = std::make_unique<LoopbackServer>(answer_well, LoopbackServer::kIpv6);
+    } catch (const std::runtime_error& error) {
+        GTEST_SKIP() << "no IPv6 on this machine: " << error.what();
+    }
+    Transport transport({});
+    const std::string url = "http://[::1]:" + std::to_string(server->port()) + "/v1";
+    transport.add_endpoint(at(url, kCanary), "test");  // a key may go to this machine
+    transport.send(1, 0, "/path", text("{}"));
+    EXPECT_EQ(wait_for(transport, 1).at(0).body, "you said {}");
+    EXPECT_THAT(server->seen().at(0).head, HasSubstr("Host: [::1]:"));
 }
 
 TEST(Transport, RefusesAKeyInClearTextToAnotherMachine) {
