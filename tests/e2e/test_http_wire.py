@@ -88,6 +88,25 @@ class Http2(ProgramTest):
             self.assertGreater(len(said), 0)
 
 
+class Chat(ProgramTest):
+    def test_each_server_that_renders_chats_gives_the_same_scores(self):
+        template = {"text": "{{prompt}} {{input}}", "chat": True}
+        layer = {"prompt": "Is it so?", "template": template}
+        for flavour, dialect in (("vllm", "openai"), ("sglang", "sglang"), ("llama-server", "llama-server")):
+            with FakeServer("--flavour", flavour) as server:
+                self.write_job(
+                    network={"layers": [layer]},
+                    train={"steps": 1, "batch_size": 4, "candidates": 2},
+                    backend={"kind": "http", "dialect": dialect,
+                             "endpoints": f"http://127.0.0.1:{server.port}"},
+                )  # fmt: skip
+                self.train(run=flavour)
+                self.assertGreater(server.stats()["prompts"], 0)
+        for flavour in ("sglang", "llama-server"):
+            for name in ("prompts.json", "metrics.jsonl"):
+                self.assertEqual(bytes_of(self.dir / flavour / name), bytes_of(self.dir / "vllm" / name))
+
+
 class Parrot(http.server.BaseHTTPRequestHandler):
     """Answers work with `server.answer`, and repeats the key wherever a server can."""
 
