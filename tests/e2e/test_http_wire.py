@@ -50,6 +50,20 @@ class Http2(ProgramTest):
             self.assertEqual({protocol for protocol, _, _ in calls}, {"h2"})
             self.assertLessEqual(len({port for _, port, _ in calls}), 2)
 
+    def test_limit_of_calls_in_flight_holds_on_a_shared_connection(self):
+        with FakeServer("--latency-ms", 5) as server, self.proxy_of(server) as proxy:
+            self.write_jobs(server, proxy)
+            endpoint = json.loads((self.dir / "job.json").read_text())["backend"]["endpoints"][0]
+            self.write_job(
+                train={"steps": 1, "batch_size": 8, "candidates": 4},
+                backend={"kind": "http", "endpoints": [{**endpoint, "in_flight": 6}]},
+            )
+            self.train(run="alone")
+            self.assertIn(server.stats()["max_in_flight"], range(2, 7))
+            server.post("/stats/reset", {})
+            self.train(run="three", ranks=3)
+            self.assertIn(server.stats()["max_in_flight"], range(2, 7))
+
     def test_streams_that_are_reset_change_nothing(self):
         with FakeServer() as server, self.proxy_of(server) as proxy:
             self.write_jobs(server, proxy)
