@@ -255,7 +255,7 @@ void Transport::Impl::end(CurlCall& call, TransportFault fault, std::string_view
         const Secret& key = endpoints[call.endpoint].options.key;
         reply.reason = printable(fmt::format("{}: {}", name_of(fault), redact(detail, key)), 300);
     }
-    ended.push_back(std::move(reply));
+    ended.push_back(std::exchange(reply, {}));
     reply.id = ended.back().id;
     release(call);
 }
