@@ -1,5 +1,6 @@
 #include "llm/http/strict_json.hpp"
 
+#include <algorithm>
 #include <limits>
 
 #include <fmt/format.h>
@@ -20,9 +21,38 @@ struct Refused {
 using simdjson::dom::element;
 using simdjson::dom::element_type;
 
-// What no dialect reads and what would be most of a scoring reply.
-bool is_unread(std::string_view key) {
-    return key == "top_logprobs" || key == "text_offset" || key == "prompt_logprobs";
+// What no dialect reads and what would be most of a scoring reply. Beside a single token's "logprob" the best
+// ones are a short list, which llama-server's is checked by.
+bool is_unread(std::string_view key, const simdjson::dom::object& object) {
+    return key == "text_offset" || key == "prompt_logprobs" ||
+           (key == "top_logprobs" && object.at_key("logprob").error() != simdjson::SUCCESS);
+}
+
+/// `body` with integers of more than 18 digits written as decimal fractions, since simdjson takes none
+/// beyond 64 bits: SGLang's /tokenize says max_model_len 1000000000000000019884624838656.
+std::string with_long_integers_as_doubles(std::string_view body) {
+    constexpr std::size_t kSafeDigits = 18;
+    constexpr std::string_view kDigits = "0123456789";
+    const auto is_one_of = [&](std::size_t at, std::string_view characters) {
+        return at < body.size() && characters.find(body[at]) != std::string_view::npos;
+    };
+    std::string changed;
+    bool in_text = false;
+    for (std::size_t at = 0; at < body.size();) {
+        if (in_text || !is_one_of(at, kDigits)) {
+            const std::size_t size = in_text && body[at] == '\\' ? 2 : 1;
+            in_text = in_text != (body[at] == '"');
+            changed += body.substr(at, size);
+            at += size;
+            continue;
+        }
+        const std::size_t end = std::min(body.find_first_not_of(kDigits, at), body.size());
+        changed += body.substr(at, end - at);
+        const bool is_fraction = (at > 0 && is_one_of(at - 1, ".eE+")) || is_one_of(end, ".eE");
+        if (end - at > kSafeDigits && !is_fraction) changed += ".0";
+        at = end;
+    }
+    return changed;
 }
 
 Json convert(const element& value, std::size_t depth);
@@ -31,7 +61,7 @@ Json convert(const simdjson::dom::object& object, std::size_t depth) {
     Json converted = Json::object();
     for (const auto& [key, value] : object) {
         const bool is_new =
-            converted.emplace(key, is_unread(key) ? Json() : convert(value, depth)).second;
+            converted.emplace(key, is_unread(key, object) ? Json() : convert(value, depth)).second;
         if (!is_new) {
             throw Refused{fmt::format("\"{}\" occurs twice in one object", printable(key, 40))};
         }
@@ -79,7 +109,10 @@ Json convert(const element& value, std::size_t depth) {
 ParsedReply parse_reply(std::string_view body) {
     simdjson::dom::parser parser;
     element root;
-    const simdjson::error_code error = parser.parse(body.data(), body.size()).get(root);
+    simdjson::error_code error = parser.parse(body.data(), body.size()).get(root);
+    if (error == simdjson::NUMBER_ERROR) {
+        error = parser.parse(with_long_integers_as_doubles(body)).get(root);
+    }
     if (error == simdjson::DEPTH_ERROR) {
         return {.value = {},
                 .error = fmt::format("the reply is nested deeper than {} levels", kDeepest)};

@@ -46,6 +46,20 @@ TEST(StrictJson, RefusesAKeyThatOccursTwice) {
     EXPECT_TRUE(parse_reply(R"([{"b":1},{"b":1}])").ok());
 }
 
+TEST(StrictJson, IntegersBeyond64BitsAreDoubles) {
+    const ParsedReply parsed =
+        parse_reply(R"({"a":1000000000000000019884624838656,"b":[-99999999999999999999,7],
+        "c":"1000000000000000019884624838656 \" 5","d":0.12345678901234567890123,"e":1e5})");
+    ASSERT_TRUE(parsed.ok()) << parsed.error;
+    EXPECT_EQ(parsed.value["a"], 1e30);
+    EXPECT_EQ(parsed.value["b"], Json::parse("[-1e20,7]"));
+    EXPECT_EQ(parsed.value["c"], "1000000000000000019884624838656 \" 5");
+    EXPECT_EQ(parsed.value["d"], 0.12345678901234567890123);
+    EXPECT_TRUE(parsed.value["b"][1].is_number_integer());
+    EXPECT_FALSE(parse_reply(R"({"a":1e400,"b":99999999999999999999})").ok());
+    EXPECT_FALSE(parse_reply("[99999999999999999999, \"" + std::string(1'000'000, '1')).ok());
+}
+
 TEST(StrictJson, NestingIsBounded) {
     EXPECT_TRUE(parse_reply(nested(64)).ok());
     EXPECT_THAT(parse_reply(nested(65)).error, HasSubstr("deeper than 64"));
