@@ -208,7 +208,8 @@ Codec<Job> whole_job() {
         .field("network", &Job::network, network(), "The stack of layers.", {.required = true})
         .field("scoring", &Job::scoring, scoring_fields(), "What a prompt is worth on an example.")
         .field("train", &Job::train, train_fields(), "The loop: propose, score, select.")
-        .field("backend", &Job::backend, backend_fields(), "The language model.");
+        .field("backend", &Job::backend, backend_fields(), "The language model.")
+        .field("budget", &Job::budget, budget_fields(), "What the run may use in all.");
     return spec.build(finish_job);
 }
 

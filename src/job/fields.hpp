@@ -21,6 +21,7 @@ constexpr std::uint64_t kMostTokens = 1'000'000;
 [[nodiscard]] Codec<ScoringSpec> scoring_fields();
 [[nodiscard]] Codec<TrainSpec> train_fields();
 [[nodiscard]] Codec<BackendSpec> backend_fields();
+[[nodiscard]] Codec<BudgetSpec> budget_fields();
 
 /// Names those that have no name by their position, and checks that all differ.
 template <class Entry>

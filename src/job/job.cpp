@@ -58,7 +58,7 @@ nlohmann::ordered_json job_to_json(const Job& job) { return job::job_codec().wri
 
 std::string job_hash(const Job& job, const std::vector<std::string>& data_digests) {
     auto identity = job_to_json(job);
-    for (const auto* name : {"name", "run_dir", "keep"}) {
+    for (const auto* name : {"name", "run_dir", "keep", "budget"}) {
         identity.erase(name);
     }
     for (auto& split : identity["data"]) {
@@ -67,9 +67,9 @@ std::string job_hash(const Job& job, const std::vector<std::string>& data_digest
         }
     }
     identity["train"].erase("steps");
-    for (const auto* name :
-         {"model", "replies", "threads", "endpoints", "served_model", "prompts_a_call",
-          "deadline_seconds", "patience_seconds", "hedge_after_medians"}) {
+    for (const auto* name : {"model", "replies", "threads", "endpoints", "served_model",
+                             "prompts_a_call", "deadline_seconds", "patience_seconds",
+                             "hedge_after_medians", "price_input", "price_output"}) {
         identity["backend"].erase(name);
     }
     return sha256(nlohmann::ordered_json{{"job", identity}, {"data", data_digests}}.dump());

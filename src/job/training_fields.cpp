@@ -259,9 +259,31 @@ Codec<BackendSpec> backend_fields() {
                "Http: how long no server may answer before the run stops with exit code 3.")
         .field("hedge_after_medians", &BackendSpec::hedge_after_medians, number(),
                "Http: send a second copy of a call that takes so many times the median; 0: never.")
+        .field("price_input", &BackendSpec::price_input, number(),
+               "Money for a million prompt tokens, in any currency: for `budget.money` and plans.")
+        .field("price_output", &BackendSpec::price_output, number(),
+               "Money for a million generated tokens.")
         .field("replies", &BackendSpec::replies, optional_input_path(),
                "Scripted: JSON lines file of replies; empty: replies by hash.");
     return spec.build(check_backend);
+}
+
+// ---- budget ------------------------------------------------------------------------------------
+
+Codec<BudgetSpec> budget_fields() {
+    ObjectCodec<BudgetSpec> spec(
+        "budget",
+        "What the run may use in all, over all its processes and ranks; 0: no limit. When one of "
+        "them is spent, the run stops with exit code 4; the same command with a larger budget goes "
+        "on.");
+    spec.field("requests", &BudgetSpec::requests, integer<std::int64_t>(0),
+               "Prompts that a model scores or continues, as servers count them.")
+        .field("tokens", &BudgetSpec::tokens, integer<std::int64_t>(0),
+               "Tokens of prompts and of what is generated, as servers count them.")
+        .field("money", &BudgetSpec::money, number(),
+               "In the currency of the backend's `price_input` and `price_output`.")
+        .field("hours", &BudgetSpec::hours, number(), "Of wall time.");
+    return spec.build();
 }
 
 }  // namespace dln::job

@@ -8,6 +8,8 @@ Usage& Usage::operator+=(const Usage& other) {
     evaluated_tokens += other.evaluated_tokens;
     generated_tokens += other.generated_tokens;
     recalled += other.recalled;
+    requests += other.requests;
+    prompt_tokens += other.prompt_tokens;
     return *this;
 }
 

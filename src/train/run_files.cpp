@@ -90,7 +90,9 @@ std::string result_json(const Job& job, const TrainOutcome& outcome) {
     const Usage& usage = outcome.state.usage;
     json["usage"] = {{"calls", usage.calls},
                      {"standalone_tokens", usage.standalone_tokens},
-                     {"generated_tokens", usage.generated_tokens}};
+                     {"generated_tokens", usage.generated_tokens},
+                     {"requests", usage.requests},
+                     {"prompt_tokens", usage.prompt_tokens}};
     return dump(json, 2) + "\n";
 }
 

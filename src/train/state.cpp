@@ -84,6 +84,11 @@ std::vector<Evaluated> read_evaluated(const std::string& path, const StepDocumen
     return entries;
 }
 
+// For what older programs did not write.
+std::int64_t integer_or_zero(const char* path, const StepDocument& document) {
+    return document.contains(path) ? document.integer(path) : 0;
+}
+
 }  // namespace
 
 double DevResult::accuracy() const {
@@ -131,6 +136,8 @@ void write_state(const TrainState& state, StepDocument& document) {
     arrays["state/calls"] = Array::scalar(state.usage.calls);
     arrays["state/standalone_tokens"] = Array::scalar(state.usage.standalone_tokens);
     arrays["state/generated_tokens"] = Array::scalar(state.usage.generated_tokens);
+    arrays["state/requests"] = Array::scalar(state.usage.requests);
+    arrays["state/prompt_tokens"] = Array::scalar(state.usage.prompt_tokens);
     // How much of it had to be computed depends on which rank had which prefix: a measurement.
     arrays["timing/evaluated_tokens"] = Array::scalar(state.usage.evaluated_tokens);
     arrays["timing/recalled"] = Array::scalar(state.usage.recalled);
@@ -153,7 +160,9 @@ TrainState read_state(const StepDocument& document) {
                    .standalone_tokens = document.integer("state/standalone_tokens"),
                    .evaluated_tokens = document.integer("timing/evaluated_tokens"),
                    .generated_tokens = document.integer("state/generated_tokens"),
-                   .recalled = document.integer("timing/recalled")};
+                   .recalled = document.integer("timing/recalled"),
+                   .requests = integer_or_zero("state/requests", document),
+                   .prompt_tokens = integer_or_zero("state/prompt_tokens", document)};
     return state;
 }
 

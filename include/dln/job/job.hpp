@@ -159,8 +159,20 @@ struct BackendSpec {
     double deadline_seconds = 120;
     double patience_seconds = 600;
     double hedge_after_medians = 0;
+    double price_input = 0;   ///< money for a million prompt tokens, in whatever currency
+    double price_output = 0;  ///< money for a million generated tokens
     // scripted
     std::string replies;  ///< JSON lines file of replies; empty: replies by hash
+};
+
+// ---- budget ------------------------------------------------------------------------------------
+
+/// What a run may use in all, over all its processes and ranks; 0: no limit.
+struct BudgetSpec {
+    std::int64_t requests = 0;  ///< Usage::requests
+    std::int64_t tokens = 0;    ///< prompt and generated tokens
+    double money = 0;           ///< at the backend's prices
+    double hours = 0;           ///< of wall time
 };
 
 // ---- the whole ---------------------------------------------------------------------------------
@@ -177,6 +189,7 @@ struct Job {
     ScoringSpec scoring;
     TrainSpec train;
     BackendSpec backend;
+    BudgetSpec budget;
 };
 
 /// "/train/steps=5" from the command line: a JSON pointer and a value (JSON, else taken as a string).
@@ -204,8 +217,8 @@ struct Override {
 
 /// Identity of the training that a job describes: SHA-256 (hex) over the resolved job without path, name,
 /// run_dir, keep and the paths of data files, and over the digests of the splits' content, in the order
-/// train, dev, test. Steps and threads do not count, so that a run can be extended; nor does what names the
-/// model: the run directory holds the identity of its content.
+/// train, dev, test. Steps, budget, prices and threads do not count, so that a run can be extended; nor does
+/// what names the model: the run directory holds the identity of its content.
 [[nodiscard]] std::string job_hash(const Job& job, const std::vector<std::string>& data_digests);
 
 }  // namespace dln

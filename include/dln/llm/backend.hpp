@@ -72,14 +72,22 @@ struct GenerateReply {
 };
 using Reply = std::variant<ScoreReply, GenerateReply>;
 
-/// What a request cost. All are sums over the request's items.
+/// What a request cost. All are sums over the request's items. A reply that a journal held counts like one
+/// that was sent for.
 struct Usage {
     std::int64_t calls = 0;  ///< items: what a client without sharing would have sent
     std::int64_t standalone_tokens =
         0;  ///< tokens of contexts and targets as if each item were alone
     std::int64_t evaluated_tokens = 0;  ///< tokens that the model really processed
-    std::int64_t generated_tokens = 0;  ///< tokens drawn (part of evaluated_tokens)
-    std::int64_t recalled = 0;          ///< replies that a journal held, so that nothing was sent
+    std::int64_t generated_tokens =
+        0;                      ///< tokens drawn (part of evaluated_tokens): billed as output
+    std::int64_t recalled = 0;  ///< replies that a journal held, so that nothing was sent
+    /// Prompts that a model was asked to score or to continue, as servers count and bill them: each prompt
+    /// of a list is one, further tries of it are none, nor are look-ups such as a server's tokeniser.
+    std::int64_t requests = 0;
+    /// Tokens of those prompts as the server counted them, cached ones included: what is billed as input.
+    /// Estimated where a server does not say.
+    std::int64_t prompt_tokens = 0;
     Usage& operator+=(const Usage& other);
     friend bool operator==(const Usage&, const Usage&) = default;
 };

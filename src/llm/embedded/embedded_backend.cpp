@@ -63,7 +63,11 @@ std::vector<Completion> EmbeddedBackend::poll(std::chrono::milliseconds /*timeou
     }
     if (!work_->advance()) return {};
     std::vector<Completion> completed;
-    completed.push_back({work_id_, work_->take_reply(), work_->usage()});
+    Usage usage = work_->usage();
+    usage.requests = usage.calls;
+    // What was shared counts too, as on servers: what a run may use does not depend on its ranks.
+    usage.prompt_tokens = usage.standalone_tokens - usage.generated_tokens;
+    completed.push_back({work_id_, work_->take_reply(), usage});
     work_.reset();
     return completed;
 }

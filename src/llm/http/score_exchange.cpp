@@ -201,9 +201,17 @@ Verdict ScoreExchange::take(std::size_t index, std::string_view body) {
         book_.note_malformed(index);
         return verdict;
     }
+    count_requests(asks);
     book_.close(index);
     hand_out_ready(verdict.more);
     return verdict;
+}
+
+// A list that is split counts with its parts.
+void ScoreExchange::count_requests(const std::vector<Ask>& asks) {
+    if (asks.front().purpose == Ask::Purpose::prompt) {
+        usage_.requests += static_cast<std::int64_t>(asks.size());
+    }
 }
 
 Verdict ScoreExchange::take_parsed(const std::vector<Ask>& asks,
@@ -287,6 +295,7 @@ Verdict ScoreExchange::fail(std::size_t index,
                 tokens_settled(ask.item, ask.target, verdict.more);
             }
         }
+        count_requests(asks);
     }
     book_.close(index);
     hand_out_ready(verdict.more);
@@ -358,8 +367,10 @@ void ScoreExchange::fail_item(std::size_t item, std::string_view reason) {
 
 void ScoreExchange::count(const CountedTokens& counted, std::size_t prompt_tokens) {
     const std::int64_t prompt = counted.prompt.value_or(static_cast<std::int64_t>(prompt_tokens));
-    usage_.evaluated_tokens +=
-        std::max<std::int64_t>(prompt - counted.cached, 0) + counted.completion.value_or(0);
+    const std::int64_t generated = counted.completion.value_or(0);
+    usage_.evaluated_tokens += std::max<std::int64_t>(prompt - counted.cached, 0) + generated;
+    usage_.prompt_tokens += prompt;
+    usage_.generated_tokens += generated;
 }
 
 }  // namespace dln::http

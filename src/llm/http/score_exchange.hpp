@@ -103,6 +103,7 @@ class ScoreExchange : public Exchange {
     void look_up(Call call, std::vector<Ask> asks, std::vector<Call>& more);
     void add_call(Call call, std::vector<Ask> asks, std::vector<Call>& more);
     void give_up(const Ask& ask, std::string_view reason);
+    void count_requests(const std::vector<Ask>& asks);
     [[nodiscard]] Verdict break_off(std::string reason);
     [[nodiscard]] Verdict take_parsed(const std::vector<Ask>& asks,
                                       const Json& reply,

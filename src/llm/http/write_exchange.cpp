@@ -94,6 +94,7 @@ class WriteExchange final : public Exchange {
                                                        status, server_words(body));
             if (verdict.reason.empty()) verdict.reason = "no answer from the server";
             for (const Ask& ask : asks) reply_.texts[ask.item].error = verdict.reason;
+            count_requests(asks);
         }
         book_.close(index);
         return verdict;
@@ -203,8 +204,25 @@ class WriteExchange final : public Exchange {
         usage_.evaluated_tokens +=
             std::max<std::int64_t>(prompt - read.counted.cached, 0) + generated;
         usage_.generated_tokens += generated;
+        usage_.prompt_tokens += read.counted.prompt.value_or(estimated_prompt_tokens(asks));
+        count_requests(asks);
         book_.close(index);
         return verdict;
+    }
+
+    std::int64_t estimated_prompt_tokens(const std::vector<Ask>& asks) const {
+        std::int64_t tokens = 0;
+        for (const Ask& ask : asks) {
+            tokens += estimated_tokens(request_.items[ask.item].context.text.size());
+        }
+        return tokens;
+    }
+
+    // A list that is split counts with its parts.
+    void count_requests(const std::vector<Ask>& asks) {
+        if (asks.front().purpose == Ask::Purpose::prompt) {
+            usage_.requests += static_cast<std::int64_t>(asks.size());
+        }
     }
 
     void accept(Written written, GeneratedText& text) const {

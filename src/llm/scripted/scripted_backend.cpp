@@ -284,8 +284,10 @@ class ScriptedBackend final : public Backend {
             }
             completion.reply = std::move(reply);
         }
-        completion.usage.evaluated_tokens =
-            completion.usage.standalone_tokens;  // nothing is shared
+        Usage& usage = completion.usage;
+        usage.evaluated_tokens = usage.standalone_tokens;  // nothing is shared
+        usage.requests = usage.calls;
+        usage.prompt_tokens = usage.evaluated_tokens - usage.generated_tokens;
         return completion;
     }
 

@@ -44,7 +44,7 @@ TEST(Wire, ResultComesBackWithoutItsCells) {
     UnitResult result;
     result.cells = {1, 2, 3};
     result.texts = awkward_texts();
-    result.usage = {1, 1LL << 40, 3, 4};
+    result.usage = {1, 1LL << 40, 3, 4, 5, 6, 1LL << 41};
     result.failures = 2;
     result.first_failure = std::string("no\0\xff", 4);
     const auto [id, back] = wire::decode_result(wire::encode_result(77, result));

@@ -255,7 +255,7 @@ TEST_F(JobFixture, SeveralFaultsAreToldAtOnce) {
         fault(R"({"dta": {}, "network": {"layers": [{"prompt": "a", "few_shot": -1}]}})"),
         "tiny.json: /dta: unknown field. Expected one of: name, seed, run_dir, keep, data, "
         "classes, "
-        "network, scoring, train, backend. Did you mean \"data\"?\n"
+        "network, scoring, train, backend, budget. Did you mean \"data\"?\n"
         "tiny.json: /data: missing. Expected an object.\n"
         "tiny.json: /network/layers/0/few_shot: -1 is out of range. Expected an integer from 0 to "
         "1000.");

@@ -184,7 +184,7 @@ TEST_F(JobFixture, ResolvedJobIsRebuiltWhereFilesCannotBeSeen) {
     EXPECT_EQ(job_to_json(job_from_json(resolved)).dump(), resolved);
 }
 
-TEST_F(JobFixture, HashIgnoresNamesPlacesStepsAndThreads) {
+TEST_F(JobFixture, HashIgnoresNamesPlacesStepsBudgetsAndThreads) {
     const auto job = parse(kValid);
     const auto hash = job_hash(job, {"d1", "d2"});
     EXPECT_EQ(hash.size(), 64U);
@@ -193,6 +193,10 @@ TEST_F(JobFixture, HashIgnoresNamesPlacesStepsAndThreads) {
                                    {"/run_dir", "/tmp/x"},
                                    {"/keep", "3"},
                                    {"/train/steps", "40"},
+                                   {"/budget/tokens", "1000000"},
+                                   {"/budget/money", "0.5"},
+                                   {"/backend/price_input", "0.15"},
+                                   {"/backend/price_output", "0.6"},
                                    {"/backend/threads", "2"},
                                    {"/backend/model", "models/a.gguf"},
                                    {"/backend/replies", "replies.jsonl"},

@@ -55,9 +55,12 @@ TEST(OpenAiGenerate, TakesTheText) {
     Conversation talk = Server("openai").generate(text_for({"Is it good?"}));
     EXPECT_THAT(talk.take_fixture(0, "vllm_completion"), HasKind(kTaken));
     ASSERT_TRUE(talk.done());
-    EXPECT_EQ(
-        talk.usage(),
-        (Usage{.calls = 1, .standalone_tokens = 9, .evaluated_tokens = 9, .generated_tokens = 5}));
+    EXPECT_EQ(talk.usage(), (Usage{.calls = 1,
+                                   .standalone_tokens = 9,
+                                   .evaluated_tokens = 9,
+                                   .generated_tokens = 5,
+                                   .requests = 1,
+                                   .prompt_tokens = 4}));
     const GeneratedText text = talk.texts().at(0);
     EXPECT_EQ(text.text, " Yes, it is.");
     EXPECT_EQ(text.tokens, 5);
@@ -88,6 +91,7 @@ TEST(OpenAiGenerate, ListsWithoutTemperatureAreSplitLikeScores) {
     talk.take(2, completion("A"));
     EXPECT_THAT(talk.fail(3, 400, fixture("vllm_error_too_long")), HasKind(kRefused));
     talk.take(1, completion("C"));
+    EXPECT_EQ(talk.usage().requests, 3) << "the list counts with its parts";
     const auto texts = talk.texts();
     EXPECT_EQ(texts[0].text, "A");
     EXPECT_THAT(texts[1], FailsWith("maximum context length"));
@@ -252,6 +256,12 @@ TEST(TgiGenerate, ChatNamesNoAdapterAndLeavesOutWhatItRefuses) {
     EXPECT_FALSE(talk.body(0).contains("presence_penalty"));
     request.top_p = 0.5;
     EXPECT_EQ(Server("tgi").generate(request).body(0)["top_p"], 0.5);
+}
+
+TEST(TgiGenerate, UncountedPromptTokensAreEstimated) {
+    Conversation talk = Server("tgi").generate(text_for({"Is it good?"}));
+    talk.take_fixture(0, "tgi_stop");
+    EXPECT_EQ(talk.usage().prompt_tokens, estimated_tokens(11));
 }
 
 TEST(TgiGenerate, StopStringIsCutOff) {

@@ -76,7 +76,12 @@ TEST(SglangScore, AsksFromOneTokenBeforeTheTarget) {
 TEST(SglangScore, DropsTheNullEntryInFront) {
     Conversation talk = sglang_tokenised();
     EXPECT_THAT(talk.take_fixture(2, "sglang_generate"), HasKind(kTaken));
-    EXPECT_EQ(talk.usage(), (Usage{.calls = 1, .standalone_tokens = 6, .evaluated_tokens = 3}));
+    // Cached tokens are billed like the others.
+    EXPECT_EQ(talk.usage(), (Usage{.calls = 1,
+                                   .standalone_tokens = 6,
+                                   .evaluated_tokens = 3,
+                                   .requests = 1,
+                                   .prompt_tokens = 6}));
     EXPECT_THAT(talk.score().token_log_probs, kYes);
 }
 
@@ -261,7 +266,12 @@ TEST(LlamaServerScore, PutsTokensTogetherInAnyOrder) {
         }
         ASSERT_TRUE(talk.done());
         // One token of the prompt each was not in the cache, and one was generated.
-        EXPECT_EQ(talk.usage(), (Usage{.calls = 1, .standalone_tokens = 6, .evaluated_tokens = 4}));
+        EXPECT_EQ(talk.usage(), (Usage{.calls = 1,
+                                       .standalone_tokens = 6,
+                                       .evaluated_tokens = 4,
+                                       .generated_tokens = 2,
+                                       .requests = 2,
+                                       .prompt_tokens = 9}));
         EXPECT_THAT(talk.score().token_log_probs, kYes);
     }
 }

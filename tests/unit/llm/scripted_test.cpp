@@ -162,9 +162,12 @@ TEST_F(Scripted, UsageCountsEveryItemAlone) {
     EXPECT_EQ(usage.evaluated_tokens, usage.standalone_tokens);
     EXPECT_EQ(usage.generated_tokens, 0);
     use_replies(R"({"match":"","text":"12345"})");
-    EXPECT_EQ(
-        run_request(backend(), text_of("12345678")).usage,
-        (Usage{.calls = 1, .standalone_tokens = 4, .evaluated_tokens = 4, .generated_tokens = 2}));
+    EXPECT_EQ(run_request(backend(), text_of("12345678")).usage, (Usage{.calls = 1,
+                                                                        .standalone_tokens = 4,
+                                                                        .evaluated_tokens = 4,
+                                                                        .generated_tokens = 2,
+                                                                        .requests = 1,
+                                                                        .prompt_tokens = 2}));
 }
 
 TEST_F(Scripted, LatencyChangesTheOrderOfCompletionsAndNothingElse) {

@@ -110,7 +110,7 @@ TrainState full_state() {
             .tried_in_templates = "P",
             .without_gain = 2,
             .noise_floor = 1.0 / 3.0,
-            .usage = {1, 2, 3, 4, 5}};
+            .usage = {1, 2, 3, 4, 5, 6, 7}};
 }
 
 TEST(State, ComesBackFromAStepDocument) {
@@ -131,11 +131,22 @@ TEST(State, MissingPartIsACheckpointErrorThatNamesIt) {
     StepDocument whole;
     write_state(full_state(), whole);
     for (const auto& [path, array] : whole.arrays) {
+        if (path == "state/requests" || path == "state/prompt_tokens") continue;
         StepDocument document = whole;
         document.arrays.erase(path);
         EXPECT_THAT([&] { (void)read_state(document); },
                     ThrowsMessage<CheckpointError>(HasSubstr(path)));
     }
+}
+
+TEST(State, FilesOfOlderProgramsKnowNoRequests) {
+    StepDocument document;
+    write_state(full_state(), document);
+    document.arrays.erase("state/requests");
+    document.arrays.erase("state/prompt_tokens");
+    const TrainState state = read_state(document);
+    EXPECT_EQ(state.usage.requests, 0);
+    EXPECT_EQ(state.usage.prompt_tokens, 0);
 }
 
 TEST(State, TablesOfDifferentLengthsAreACheckpointError) {
