@@ -55,6 +55,19 @@ std::vector<UnitRunner::Finished> Engine::advance_runner() {
     return finished;
 }
 
+// Rank 0 ends the run, with one message and its own knowledge of what was being done.
+std::vector<UnitRunner::Finished> Engine::advance_or_say_why_not() {
+    try {
+        return advance_runner();
+    } catch (const BackendError& error) {
+        UnitResult result;
+        result.lost = error.what();
+        comm_.send(0, wire::encode_result(held_.begin()->first, result));
+        held_.clear();
+        return {};
+    }
+}
+
 void Engine::keep_cells(const Held& held, const std::vector<std::int64_t>& cells) {
     std::vector<std::int64_t>& table = tables_[held.task];
     table.resize(std::max(table.size(), held.first_cell + cells.size()), 0);
@@ -101,14 +114,19 @@ void Engine::end_turn(bool progress, bool busy) {
 void Engine::run(TaskGraph& graph) {
     DLN_ASSERT(comm_.rank() == 0, "rank {} runs a graph", comm_.rank());
     Root root(comm_, graph, next_unit_, graphs_++);
+    bool halted = false;
     while (!root.done()) {
         if (on_turn_) on_turn_(root.progress());
+        halted = halted || (halt_when_ && halt_when_(root.progress()));
+        if (halted && root.nothing_is_under_way()) break;
         root.set_window(runner_.wanted_units() + 1);
         bool progress = root.expand_ready();
         progress |= root.receive();
-        progress |= root.hand_out([this](const Root::Own& own) {
-            accept(own.id, own.task, own.first_cell, own.payload);
-        });
+        if (!halted) {
+            progress |= root.hand_out([this](const Root::Own& own) {
+                accept(own.id, own.task, own.first_cell, own.payload);
+            });
+        }
         is_waited_for_ = root.waits_for_sum();
         for (UnitRunner::Finished& unit : advance_runner()) {
             held_.erase(unit.id);
@@ -121,6 +139,7 @@ void Engine::run(TaskGraph& graph) {
     }
     next_unit_ = root.next_unit();
     tables_.clear();
+    if (!root.done()) throw EngineHalted(root.progress());
 }
 
 void Engine::serve() {
@@ -138,7 +157,7 @@ void Engine::serve() {
                 accept(order.unit, order.task, order.first_cell, order.payload);
             }
         }
-        for (UnitRunner::Finished& unit : advance_runner()) {
+        for (UnitRunner::Finished& unit : advance_or_say_why_not()) {
             held_.erase(unit.id);
             unit.result.cells.clear();  // they travel with the sum
             comm_.send(0, wire::encode_result(unit.id, unit.result));

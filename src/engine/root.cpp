@@ -18,6 +18,15 @@ Root::Root(Communicator& comm,
       next_unit_(first_unit),
       graph_number_(graph_number) {}
 
+bool Root::nothing_is_under_way() const {
+    for (int rank = 0; rank < comm_.size(); ++rank) {
+        if (scheduler_.held_by(rank) > 0) return false;
+    }
+    return !graph_.has_ready() && std::ranges::none_of(tasks_, [](const auto& entry) {
+        return entry.second.wants_sum || entry.second.sum;
+    });
+}
+
 bool Root::expand_ready() {
     bool did = false;
     while (graph_.has_ready()) {
@@ -49,6 +58,9 @@ bool Root::receive() {
     while (auto message = comm_.receive()) {
         did = true;
         auto [id, result] = wire::decode_result(message->bytes);
+        if (!result.lost.empty()) {
+            throw BackendError(fmt::format("rank {}: {}", message->source, result.lost));
+        }
         unit_finished(message->source, id, std::move(result));
     }
     return did;

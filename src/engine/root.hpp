@@ -37,6 +37,8 @@ class Root {
     [[nodiscard]] bool done() const noexcept { return graph_.complete(); }
     [[nodiscard]] std::uint64_t next_unit() const noexcept { return next_unit_; }
     [[nodiscard]] const EngineProgress& progress() const noexcept { return progress_; }
+    /// No rank holds a unit, and no sum or expansion is due: only units that nobody has are left, if any.
+    [[nodiscard]] bool nothing_is_under_way() const;
     // Each returns true when it did something.
     bool expand_ready();
     bool receive();

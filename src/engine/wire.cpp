@@ -33,7 +33,7 @@ std::string encode_result(std::uint64_t unit, const UnitResult& result) {
         {unit, std::move(texts),
          json::array({usage.calls, usage.standalone_tokens, usage.evaluated_tokens,
                       usage.generated_tokens, usage.recalled, usage.requests, usage.prompt_tokens}),
-         result.failures, bytes_of(result.first_failure)}));
+         result.failures, bytes_of(result.first_failure), bytes_of(result.lost)}));
 }
 
 std::pair<std::uint64_t, UnitResult> decode_result(const std::string& bytes) {
@@ -49,6 +49,7 @@ std::pair<std::uint64_t, UnitResult> decode_result(const std::string& bytes) {
                     .prompt_tokens = value[2][6]};
     result.failures = value[3];
     result.first_failure = text_of(value[4]);
+    result.lost = text_of(value[5]);
     return {value[0].get<std::uint64_t>(), std::move(result)};
 }
 

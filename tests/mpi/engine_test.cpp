@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "dln/engine/network_runner.hpp"
+#include "dln/error.hpp"
 
 #include "support/mpi_world.hpp"
 #include "support/small_job.hpp"
@@ -103,6 +104,29 @@ TEST(EngineOverRanks, TablesOfOneGraphDoNotEnterTheNext) {
             wanted.resize(24);
             EXPECT_EQ(graph.result(task).table, wanted);
         }
+    });
+}
+
+TEST(EngineOverRanks, HaltCountsAllRanksAndLeavesNoUnitUnderWay) {
+    FakeRunner runner;
+    Engine engine(world(), runner);
+    on_root(engine, [&] {
+        TaskGraph graph;
+        for (int i = 0; i < 20; ++i) graph.add(task_of(fake_units(10, 2), 20));
+        engine.halt_when([](const EngineProgress& progress) { return progress.usage.calls >= 50; });
+        try {
+            engine.run(graph);
+            FAIL() << "not halted";
+        } catch (const EngineHalted& halted) {
+            const auto window = static_cast<std::int64_t>(runner.wanted_units() + 1);
+            EXPECT_GE(halted.progress().usage.calls, 50);
+            EXPECT_LE(halted.progress().usage.calls, 50 + world().size() * window);
+        }
+        engine.halt_when({});
+        TaskGraph next;
+        const TaskId task = next.add(task_of(fake_units(12, 2), 24));
+        engine.run(next);
+        EXPECT_EQ(next.result(task).table, fake_table(12, 2));
     });
 }
 
@@ -212,6 +236,27 @@ TEST(EngineOverRanks, EvaluationOfANetworkIsEqualOnAnyNumberOfRanks) {
             EXPECT_EQ(over_ranks.results[i].first_failure, wanted.results[i].first_failure);
         }
         EXPECT_NE(wanted.results[0].table, wanted.results[1].table);
+    });
+}
+
+/// Loses its backend at its first unit.
+class LosingRunner : public FakeRunner {
+  public:
+    std::vector<Finished> advance(std::chrono::milliseconds /*longest_wait*/) override {
+        throw BackendError("no endpoint");
+    }
+};
+
+// The last test: what the other ranks had sent by then stays unread.
+TEST(EngineOverRanks, LossOfOneRanksBackendReachesRank0) {
+    FakeRunner good(200us);
+    LosingRunner bad;
+    const bool loses = world().rank() == world().size() - 1;
+    Engine engine(world(), loses ? static_cast<UnitRunner&>(bad) : good);
+    on_root(engine, [&] {
+        TaskGraph graph;
+        graph.add(task_of(fake_units(200, 1), 200));
+        EXPECT_THROW(engine.run(graph), BackendError);
     });
 }
 

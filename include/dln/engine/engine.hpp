@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <map>
 #include <memory>
@@ -32,6 +33,17 @@ struct EngineProgress {
     Usage usage;  ///< of the units that are done
 };
 
+/// Thrown by Engine::run() when halt_when() ended it. No unit is under way any more, on any rank.
+class EngineHalted : public std::exception {
+  public:
+    explicit EngineHalted(EngineProgress progress) : progress_(progress) {}
+    [[nodiscard]] const char* what() const noexcept override { return "the engine was halted"; }
+    [[nodiscard]] const EngineProgress& progress() const noexcept { return progress_; }
+
+  private:
+    EngineProgress progress_;
+};
+
 class Engine {
   public:
     /// Both must outlive the engine. All ranks make one.
@@ -41,12 +53,18 @@ class Engine {
     ~Engine();
 
     /// Rank 0 only: computes the whole graph, tasks that it grows meanwhile included. The other ranks
-    /// must be in serve().
+    /// must be in serve(). Throws EngineHalted, see halt_when(); BackendError when a rank's backend
+    /// can compute nothing more.
     void run(TaskGraph& graph);
     /// Ranks other than 0: computes units until rank 0 calls stop_serving().
     void serve();
     /// Rank 0 only: called on every turn of run()'s loop, so it must be cheap.
     void on_turn(std::function<void(const EngineProgress&)> call) { on_turn_ = std::move(call); }
+    /// Rank 0 only: asked on every turn of run()'s loop, so it must be cheap. Once it says true, no more
+    /// units are given out; those under way end, and run() throws EngineHalted if others are left.
+    void halt_when(std::function<bool(const EngineProgress&)> call) {
+        halt_when_ = std::move(call);
+    }
     /// Rank 0 only: lets the other ranks return from serve().
     void stop_serving();
     [[nodiscard]] const EngineTimes& times() const noexcept { return times_; }
@@ -58,6 +76,7 @@ class Engine {
     };
     void accept(std::uint64_t id, TaskId task, std::size_t first_cell, const std::string& payload);
     [[nodiscard]] std::vector<UnitRunner::Finished> advance_runner();
+    [[nodiscard]] std::vector<UnitRunner::Finished> advance_or_say_why_not();
     void keep_cells(const Held& held, const std::vector<std::int64_t>& cells);
     [[nodiscard]] std::vector<std::int64_t> take_table(TaskId task, std::size_t cells);
     void end_sums();
@@ -72,6 +91,7 @@ class Engine {
     std::vector<std::unique_ptr<PendingSum>> sums_;  // of ranks other than 0
     EngineTimes times_;
     std::function<void(const EngineProgress&)> on_turn_;
+    std::function<bool(const EngineProgress&)> halt_when_;
     std::uint64_t next_unit_ = 0;
     std::uint64_t graphs_ = 0;
     int ranks_per_core_;

@@ -29,6 +29,8 @@ struct UnitResult {
     Usage usage;
     std::int64_t failures = 0;  ///< requests that gave no result
     std::string first_failure;  ///< why, for people
+    /// Why the rank's backend can compute nothing more; empty while it can. There is nothing else then.
+    std::string lost;
 };
 
 /// Computes units on this rank: renders requests, gives them to the backend, reads the replies.

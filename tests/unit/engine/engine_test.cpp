@@ -124,6 +124,48 @@ TEST_F(EngineTest, EachUnitIsComputedOnceOverSeveralGraphs) {
     EXPECT_TRUE(std::ranges::adjacent_find(ids) == ids.end());
 }
 
+TEST_F(EngineTest, HaltedRunEndsWhatIsUnderWayAndGivesOutNothingMore) {
+    graph().add(task_of(fake_units(50, 1), 50));
+    engine().halt_when([](const EngineProgress& progress) { return progress.usage.calls >= 10; });
+    try {
+        run();
+        FAIL() << "not halted";
+    } catch (const EngineHalted& halted) {
+        const auto done = static_cast<std::size_t>(halted.progress().usage.calls);
+        EXPECT_THAT(runner().order(), SizeIs(done)) << "all that was begun has ended";
+        EXPECT_GE(done, 10U);
+        EXPECT_LE(done, 10 + runner().wanted_units() + 1);
+    }
+    EXPECT_FALSE(graph().complete());
+}
+
+TEST_F(EngineTest, HaltAtTheLastUnitLetsTheGraphComplete) {
+    const TaskId task = graph().add(task_of(fake_units(20, 3), 60));
+    const TaskId after = graph().add(task_of({}, 1, {task}));
+    engine().halt_when([](const EngineProgress& progress) { return progress.units_done == 20; });
+    run();
+    EXPECT_EQ(graph().result(task).table, fake_table(20, 3));
+    EXPECT_THAT(graph().result(after).table, ElementsAre(0));
+}
+
+TEST_F(EngineTest, HaltedFromTheBeginningComputesNothing) {
+    graph().add(task_of(fake_units(5, 1), 5));
+    engine().halt_when([](const EngineProgress&) { return true; });
+    EXPECT_THROW(run(), EngineHalted);
+    EXPECT_THAT(runner().order(), IsEmpty());
+}
+
+TEST_F(EngineTest, AnotherGraphRunsAfterAHalt) {
+    graph().add(task_of(fake_units(20, 1), 20));
+    engine().halt_when([](const EngineProgress& progress) { return progress.units_done >= 3; });
+    EXPECT_THROW(run(), EngineHalted);
+    engine().halt_when({});
+    TaskGraph graph;
+    const TaskId task = graph.add(task_of(fake_units(5, 2), 10));
+    engine().run(graph);
+    EXPECT_EQ(graph.result(task).table, fake_table(5, 2));
+}
+
 TEST_F(EngineTest, EmptyGraphEndsAtOnce) {
     run();
     EXPECT_THAT(runner().order(), IsEmpty());

@@ -47,6 +47,7 @@ TEST(Wire, ResultComesBackWithoutItsCells) {
     result.usage = {1, 1LL << 40, 3, 4, 5, 6, 1LL << 41};
     result.failures = 2;
     result.first_failure = std::string("no\0\xff", 4);
+    result.lost = "no endpoint \xff";
     const auto [id, back] = wire::decode_result(wire::encode_result(77, result));
     EXPECT_EQ(id, 77U);
     EXPECT_TRUE(back.cells.empty());
@@ -54,6 +55,7 @@ TEST(Wire, ResultComesBackWithoutItsCells) {
     EXPECT_EQ(back.usage, result.usage);
     EXPECT_EQ(back.failures, 2);
     EXPECT_EQ(back.first_failure, result.first_failure);
+    EXPECT_EQ(back.lost, result.lost);
 }
 
 TEST(Payload, EvaluationComesBack) {
