@@ -106,6 +106,12 @@ void print_file(const StepFile& file, const fs::path& run, bool all) {
     }
     fmt::print("memory {}, evaluations without gain {}, noise floor {:.2g} nats, {} calls so far\n",
                state.memory.size(), state.without_gain, state.noise_floor, state.usage.calls);
+    const double seconds = file.document.contains("timing/run_seconds")
+                               ? file.document.real("timing/run_seconds")
+                               : 0.0;
+    fmt::print("{} requests of {} tokens and {} generated ones, {:.3f} hours so far\n",
+               state.usage.requests, state.usage.prompt_tokens, state.usage.generated_tokens,
+               seconds / 3600.0);
     print_candidates(file.document, job);
     if (all) {
         fmt::print("\n");
@@ -129,6 +135,18 @@ void print_result(const nlohmann::json& result) {
         fmt::print("test, {} prompt: {} examples{}\n", name,
                    result[key].value("examples", std::int64_t{0}), text);
     }
+}
+
+// Where a budget stopped the run.
+void print_stop(const nlohmann::json& spent) {
+    if (!spent.is_object()) return;
+    fmt::print(
+        "stopped by its budget after step {}: {} requests, {} prompt and {} generated tokens, "
+        "{:.3f} "
+        "hours\n",
+        std::max(spent.value("after_step", std::int64_t{0}), std::int64_t{0}),
+        spent.value("requests", std::int64_t{0}), spent.value("prompt_tokens", std::int64_t{0}),
+        spent.value("generated_tokens", std::int64_t{0}), spent.value("seconds", 0.0) / 3600.0);
 }
 
 // One line a step file, with the best prompt on dev up to there; a damaged one is named and does not end the listing.
@@ -166,6 +184,7 @@ int inspect_run(const InspectOptions& options) {
         fmt::print("\n{}\n", last);
         print_file(read_step_file(last), options.path, options.all);
     }
+    print_stop(read_json_file(run.file("spent.json")));
     print_result(read_json_file(run.file("result.json")));
     return code;
 }

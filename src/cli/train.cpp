@@ -111,7 +111,9 @@ int run_train(Communicator& comm, const JobOptions& options) {
         run.check_belongs_to(hash);
         check_steps_left(run, hash, session.job());
         complete = is_complete(run, session.job());
-        if (!complete) run.check_writable();
+        if (complete) return;
+        run.check_writable();
+        check_budget_left(session.job(), run, *make_hdf5_store(run.steps_path(), hash));
     };
     Session session(
         comm, [&] { return read_job(options); }, {}, check);

@@ -161,9 +161,18 @@ void TrainDisplay::finished(const TrainOutcome& outcome) {
         "calls have); {} in this process",
         thousands(usage.calls), thousands(usage.standalone_tokens),
         thousands(usage.evaluated_tokens), worth, duration(seconds_since(start_)));
-    if (usage.recalled > 0) {
+    if (job_.backend.kind == BackendKind::http) {
+        const Spending& spent = outcome.spent;
+        const double money = money_of(spent, job_.backend);
+        say("servers counted {} requests of {} tokens, and {} tokens that they generated{}; the "
+            "run took {}",
+            thousands(spent.requests), thousands(spent.prompt_tokens),
+            thousands(spent.generated_tokens),
+            money > 0.0 ? fmt::format(", which cost {:.4g}", money) : "", duration(spent.seconds));
+    }
+    if (outcome.recalled > 0) {
         say("journal: {} replies were held already and not paid for again",
-            thousands(usage.recalled));
+            thousands(outcome.recalled));
     }
     say("run: {}", shown_path(job_.run_dir));
 }

@@ -115,6 +115,18 @@ void check_train(Reader& reader, const Job& job) {
     }
 }
 
+void check_budget(Reader& reader, const Job& job) {
+    if (job.budget.money > 0.0 && job.backend.price_input <= 0.0 &&
+        job.backend.price_output <= 0.0) {
+        reader.fail(
+            fmt::format("{}, but without prices it would never be spent. Expected "
+                        "/backend/price_input or /backend/price_output, in money for a million "
+                        "tokens.",
+                        job.budget.money),
+            {"budget", "money"});
+    }
+}
+
 void check_trained_layers(Reader& reader, const Job& job) {
     for (std::size_t l = 0; l < job.network.layers.size(); ++l) {
         const auto& layer = job.network.layers[l];
@@ -185,6 +197,7 @@ void check_job(Reader& reader, const Job& job) {
     check_classes(reader, job);
     check_scoring(reader, job);
     check_train(reader, job);
+    check_budget(reader, job);
     check_trained_layers(reader, job);
 }
 

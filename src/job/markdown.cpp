@@ -49,12 +49,20 @@ complete job:
 - **The resolved job**, with every default written out and every shorthand expanded, is kept as `job.json`
   in the run directory. It is a job file itself.
 - **The job's identity** is a hash over the resolved job and the content of its data, but not over `name`,
-  `run_dir`, `keep`, `/train/steps`, `/backend/threads` and the paths of data, model and replies: these may
-  change between two allocations of one run. A model file may move; its name and content may not change.
+  `run_dir`, `keep`, `/train/steps`, `/budget`, prices, what only says where and how fast servers are asked,
+  `/backend/threads` and the paths of data, model and replies: these may change between two allocations of
+  one run. A model file may move; its name and content may not change.
 - **More steps** can be added to a run: with a larger `/train/steps` a complete run goes on from its last step
   and ends as if it had had them from the start. There is one exception: when `eval_every` does not divide the
   old number of steps, the old last step was evaluated on dev all the same, which may change what follows;
   `dln` says so. Steps cannot be taken away.
+- **A budget** counts what the run has used over all its processes and ranks: the complete steps, the step
+  under way, evaluations on dev and test; replies that its journal holds count as what they were paid for.
+  Not counted are the probe before the first step and further tries of calls that failed. When it is spent,
+  no more is asked for. What is under way comes to its end, so that a run uses somewhat more than its budget:
+  the fewer calls in flight, the less. `dln` then ends with exit code 4 and says which limit was reached; with
+  a larger one the same command goes on and pays for nothing twice. Without a journal (`embedded`,
+  `scripted`) the step under way is completed first.
 
 ## Changing a field from the command line
 

@@ -87,12 +87,21 @@ std::string result_json(const Job& job, const TrainOutcome& outcome) {
                         {"only_trained_right", outcome.gain.only_second},
                         {"p_value", outcome.gain.p_value}};
     }
+    // Of training; the evaluations on test are not in it, but in `spent`.
     const Usage& usage = outcome.state.usage;
     json["usage"] = {{"calls", usage.calls},
                      {"standalone_tokens", usage.standalone_tokens},
                      {"generated_tokens", usage.generated_tokens},
                      {"requests", usage.requests},
                      {"prompt_tokens", usage.prompt_tokens}};
+    json["spent"] = {{"requests", outcome.spent.requests},
+                     {"prompt_tokens", outcome.spent.prompt_tokens},
+                     {"generated_tokens", outcome.spent.generated_tokens}};
+    if (job.backend.price_input > 0.0 || job.backend.price_output > 0.0) {
+        json["spent"]["money"] = money_of(outcome.spent, job.backend);
+    }
+    // Depends on how often and where the run was started.
+    json["measured"] = {{"recalled", outcome.recalled}, {"seconds", outcome.spent.seconds}};
     return dump(json, 2) + "\n";
 }
 

@@ -12,6 +12,7 @@
 #include "dln/text/utf8.hpp"
 
 #include "train/run_files.hpp"
+#include "train/run_spending.hpp"
 
 namespace dln {
 namespace {
@@ -20,6 +21,16 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Says what was being done when the backend was lost.
+template <class Work>
+auto saying(const std::string& what, Work work) {
+    try {
+        return work();
+    } catch (const BackendError& error) {
+        throw BackendError(fmt::format("{}: {}", what, error.what()));
+    }
 }
 
 class Training {
@@ -35,7 +46,8 @@ class Training {
           store_(store),
           header_(std::move(header)),
           noise_floor_(noise_floor),
-          observer_(observer) {}
+          observer_(observer),
+          budget_(context.job) {}
 
     TrainOutcome run() {
         // A step can take longer than other hosts wait before they take a silent lock for a dead one.
@@ -43,24 +55,64 @@ class Training {
             run_.keep_alive();
             observer_.progressed(state_, progress);
         });
+        // Only replies that a journal keeps are not lost with the step under way.
+        if (budget_.is_limited() && context_.job.backend.kind == BackendKind::http) {
+            context_.engine.halt_when([this](const EngineProgress& progress) {
+                return budget_.is_spent_by(spent_with(progress.usage));
+            });
+        }
+        TrainOutcome outcome;
+        try {
+            outcome = run_to_the_end();
+        } catch (const EngineHalted& halted) {
+            stop(spent_with(halted.progress().usage));
+        }
+        context_.engine.on_turn({});
+        context_.engine.halt_when({});
+        return outcome;
+    }
+
+  private:
+    TrainOutcome run_to_the_end() {
         begin();
         while (state_.steps_done < context_.job.train.steps) {
+            stop_if_spent();
             step();
             if (state_.steps_done % context_.job.train.eval_every == 0 || is_last()) evaluate_dev();
             save();
             failpoint("step_end");
         }
-        TrainOutcome outcome = finish();
-        context_.engine.on_turn({});
-        return outcome;
+        return finish();
     }
 
-  private:
+    // By the whole run: what its complete steps cost, what they did not count, and `under_way`.
+    [[nodiscard]] Spending spent_with(const Usage& under_way) const {
+        Usage usage = state_.usage;
+        usage += uncounted_;
+        usage += under_way;
+        return spending_of(usage, seconds_before_ + seconds_since(start_));
+    }
+
+    void stop_if_spent() {
+        const Spending spent = spent_with({});
+        if (budget_.is_spent_by(spent)) stop(spent);
+    }
+
+    [[noreturn]] void stop(const Spending& spent) {
+        run_.write_file(kSpentFile, spent_json(saved_step_, spent));
+        throw BudgetError(
+            budget_message(context_.job, spent, std::max<std::int64_t>(saved_step_, 0)));
+    }
+
     [[nodiscard]] bool is_last() const { return state_.steps_done == context_.job.train.steps; }
 
     void begin() {
-        if (auto loaded = store_.load_newest()) {
+        auto loaded = store_.load_newest();
+        seconds_before_ =
+            spent_so_far(run_, loaded ? std::optional(loaded->file) : std::nullopt).seconds;
+        if (loaded) {
             state_ = read_state(loaded->file.document);
+            saved_step_ = state_.steps_done;
             run_.truncate_metrics(state_.steps_done);
             if (!is_last()) go_on();
             // A kill may have come between the step file and the files that follow from it.
@@ -92,7 +144,8 @@ class Training {
     void step() {
         const Clock::time_point start = Clock::now();
         const EngineTimes before = context_.engine.times();
-        record_ = run_step(context_, state_);
+        record_ = saying(fmt::format("step {}", state_.steps_done + 1),
+                         [&] { return run_step(context_, state_); });
         check_usable(*record_);
         step_seconds_ = seconds_since(start);
         backend_seconds_ = context_.engine.times().backend - before.backend;
@@ -131,8 +184,12 @@ class Training {
     }
 
     [[nodiscard]] Evaluation evaluate(const NetworkParameters& parameters, SplitIndex split) {
-        return evaluate_split(context_.engine, context_.network, context_.splits, split, parameters,
-                              static_cast<std::uint64_t>(state_.steps_done));
+        const auto what = fmt::format("{} after step {}", split == kTestSplit ? "test" : "dev",
+                                      state_.steps_done);
+        return saying(what, [&] {
+            return evaluate_split(context_.engine, context_.network, context_.splits, split,
+                                  parameters, static_cast<std::uint64_t>(state_.steps_done));
+        });
     }
 
     // The incumbent, then the candidates that came next in the last step.
@@ -209,8 +266,11 @@ class Training {
         arrays["timing/step_seconds"] = Array::scalar(step_seconds_);
         arrays["timing/backend_seconds"] = Array::scalar(backend_seconds_);
         arrays["timing/waiting_seconds"] = Array::scalar(waiting_seconds_);
+        arrays[kRunSeconds] = Array::scalar(spent_with({}).seconds);
         header_.step = state_.steps_done;
         store_.save(header_, document);
+        saved_step_ = state_.steps_done;
+        run_.remove_file(kSpentFile);  // the step file tells more
         run_.set_latest(state_.steps_done);
         run_.write_file("prompts.json", prompts_json(context_.job, state_));
         store_.prune({.newest = context_.job.keep, .best_step = state_.best_step});
@@ -219,15 +279,24 @@ class Training {
     TrainOutcome finish() {
         TrainOutcome outcome{.parameters = best_parameters(state_), .state = state_};
         if (!context_.splits[kTestSplit].empty()) {
+            stop_if_spent();
             outcome.test = evaluate(outcome.parameters, kTestSplit);
+            uncounted_ += outcome.test->usage;
             const NetworkParameters initial = context_.network.initial_parameters();
-            outcome.test_initial =
-                initial == outcome.parameters ? *outcome.test : evaluate(initial, kTestSplit);
+            if (initial == outcome.parameters) {
+                outcome.test_initial = outcome.test;
+            } else {
+                outcome.test_initial = evaluate(initial, kTestSplit);
+                uncounted_ += outcome.test_initial->usage;
+            }
             outcome.gain =
                 mcnemar(outcome.test_initial->right_by_example, outcome.test->right_by_example);
             run_.append_metrics(metrics_line(state_.steps_done, "test", *outcome.test));
         }
+        outcome.spent = spent_with({});
+        outcome.recalled = state_.usage.recalled + uncounted_.recalled;
         run_.write_file("result.json", result_json(context_.job, outcome));
+        run_.remove_file(kSpentFile);
         return outcome;
     }
 
@@ -250,6 +319,11 @@ class Training {
     StepHeader header_;
     double noise_floor_;
     TrainObserver& observer_;
+    Budget budget_;
+    Clock::time_point start_ = Clock::now();
+    double seconds_before_ = 0.0;   // of the run's earlier processes
+    std::int64_t saved_step_ = -1;  // the newest step file
+    Usage uncounted_;               // of evaluations on test, which are no part of the state
     TrainState state_;
     std::optional<StepRecord> record_;
     double step_seconds_ = 0.0;

@@ -41,7 +41,7 @@ class Train(Http):
             self.expect_same_run("singly", "alone")
 
     def test_retryable_faults_change_nothing(self):
-        with FakeServer() as server:
+        with FakeServer(lifetime=280) as server:
             self.write_http_job(server)
             self.train(run="faultless")
             for fault in RETRYABLE:

@@ -258,7 +258,7 @@ class CompleteRun(Resume):
         kept = [path.name for path in step_paths(self.dir / "run")]
         self.assertIn("000004.h5", kept)
         self.assertLessEqual(len(kept), 2)
-        self.assertEqual(self.result_json(), self.result_json("whole"))
+        self.assertEqual(self.outcome_json(), self.outcome_json("whole"))
 
     def test_run_in_use_is_refused(self):
         self.write_steps(200)

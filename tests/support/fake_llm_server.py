@@ -26,9 +26,9 @@ class Response:
 class FakeServer:
     """A running server. Use as a context, or call `close`."""
 
-    def __init__(self, *options, env=None):
+    def __init__(self, *options, env=None, lifetime=SECONDS):
         self.process = subprocess.Popen(
-            [PROGRAM, "--lifetime", str(SECONDS), *map(str, options)],
+            [PROGRAM, "--lifetime", str(lifetime), *map(str, options)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -9,6 +9,7 @@
 //   metrics.jsonl   one line an evaluation
 //   prompts.json    best prompts so far
 //   result.json     what a complete run came to
+//   spent.json      what had been used when a budget stopped the run in the middle of a step
 //   journal/        requests and replies
 //   lock            the writer: host, process, job
 //

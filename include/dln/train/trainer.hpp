@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "dln/engine/budget.hpp"
 #include "dln/report/statistics.hpp"
 #include "dln/store/checkpoint_store.hpp"
 #include "dln/store/run_directory.hpp"
@@ -36,17 +37,25 @@ struct TrainOutcome {
     std::optional<Evaluation> test_initial;
     PairedTest gain;  ///< initial against trained, on test
     TrainState state;
+    Spending spent;             ///< by the whole run, the evaluations on test included
+    std::int64_t recalled = 0;  ///< replies that the journal held, of those
 };
 
 /// Runs the job to its end. `program_version` goes into step files; `ranks` into their timing. Throws
 /// UsageError for a network that cannot be trained (yet), CheckpointError when step files are there but
-/// none can be used, Error when the disk refuses a step file.
+/// none can be used, Error when the disk refuses a step file, BudgetError when the job's budget is spent
+/// and work is left: then the newest step file, the journal and spent.json are what to go on from. Where
+/// there is no journal the step under way is completed first.
 [[nodiscard]] TrainOutcome train(const TrainContext& context,
                                  RunDirectory& run,
                                  CheckpointStore& store,
                                  const StepHeader& header,
                                  double noise_floor,
                                  TrainObserver& observer);
+
+/// Throws BudgetError when earlier processes of the run have spent the job's budget. Before any model call;
+/// throws as load_newest does.
+void check_budget_left(const Job& job, const RunDirectory& run, CheckpointStore& store);
 
 /// Throws UsageError when the job's network cannot be trained, with the reason. Before any model call.
 void check_trainable(const Job& job);

@@ -1,0 +1,73 @@
+#include "train/run_spending.hpp"
+
+#include <fstream>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "dln/train/state.hpp"
+#include "dln/train/trainer.hpp"
+
+namespace dln {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// spent.json, when it was written behind the step `after_step`: a later step file tells more.
+std::optional<Spending> read_spent(const std::string& path, std::int64_t after_step) {
+    std::ifstream file(path);
+    const Json json = Json::parse(file, nullptr, false);
+    if (!json.is_object()) return std::nullopt;
+    try {
+        if (json.at("after_step").get<std::int64_t>() != after_step) return std::nullopt;
+        return Spending{.requests = json.at("requests").get<std::int64_t>(),
+                        .prompt_tokens = json.at("prompt_tokens").get<std::int64_t>(),
+                        .generated_tokens = json.at("generated_tokens").get<std::int64_t>(),
+                        .seconds = json.at("seconds").get<double>()};
+    } catch (const Json::exception&) {
+        return std::nullopt;  // the step file tells nearly the same
+    }
+}
+
+}  // namespace
+
+std::string spent_json(std::int64_t after_step, const Spending& spent) {
+    const Json json{{"format", 1},
+                    {"after_step", after_step},
+                    {"requests", spent.requests},
+                    {"prompt_tokens", spent.prompt_tokens},
+                    {"generated_tokens", spent.generated_tokens},
+                    {"seconds", spent.seconds}};
+    return json.dump(2) + "\n";
+}
+
+Spending spent_so_far(const RunDirectory& run, const std::optional<StepFile>& newest) {
+    Spending spent;
+    if (newest) {
+        const StepDocument& document = newest->document;
+        const bool has_seconds = document.contains(kRunSeconds);
+        spent =
+            spending_of(read_state(document).usage, has_seconds ? document.real(kRunSeconds) : 0.0);
+    }
+    return read_spent(run.file(kSpentFile), newest ? newest->header.step : -1).value_or(spent);
+}
+
+std::string budget_message(const Job& job, const Spending& spent, std::int64_t steps_done) {
+    const bool has_journal = job.backend.kind == BackendKind::http;
+    return fmt::format("{}: {} {} of {} steps {} complete{}", job.path,
+                       Budget(job).why_spent(spent), steps_done, job.train.steps,
+                       steps_done == 1 ? "is" : "are",
+                       has_journal ? "; what was paid for behind them is in the journal." : ".");
+}
+
+void check_budget_left(const Job& job, const RunDirectory& run, CheckpointStore& store) {
+    const Budget budget(job);
+    if (!budget.is_limited() || !run.holds_run()) return;
+    std::optional<StepFile> newest;
+    if (auto loaded = store.load_newest()) newest = std::move(loaded->file);
+    const Spending spent = spent_so_far(run, newest);
+    if (!budget.is_spent_by(spent)) return;
+    throw BudgetError(budget_message(job, spent, newest ? newest->header.step : 0));
+}
+
+}  // namespace dln
