@@ -14,6 +14,7 @@
 
 #include "cli/journal_replies.hpp"
 #include "cli/ranks.hpp"
+#include "cli/text_file.hpp"
 
 namespace dln {
 namespace {
@@ -59,10 +60,12 @@ std::unique_ptr<Backend> make_backend(const BackendSpec& spec,
                                       const std::string& job_path,
                                       int rank,
                                       int ranks,
-                                      std::shared_ptr<PaidReplies> replies) {
+                                      std::shared_ptr<PaidReplies> replies,
+                                      std::optional<ReplayedRun> replayed) {
     if (spec.kind == BackendKind::http) {
         HttpOptions options = http_options(spec, job_path, rank, ranks);
         options.replies = std::move(replies);
+        options.replayed = std::move(replayed);
         return make_http_backend(options);
     }
     if (spec.kind == BackendKind::scripted) {
@@ -124,24 +127,42 @@ std::size_t Session::add_split(const Dataset& data) {
     return splits_.size() - 1;
 }
 
-void Session::start(bool keeps_replies) {
+void Session::start(const Replies& wanted) {
     // All ranks read the journal before any rank writes to it.
-    std::shared_ptr<PaidReplies> replies;
+    std::shared_ptr<JournalReplies> replies;
+    std::optional<ReplayedRun> replayed;
     on_all_ranks(comm_, [&] {
-        if (keeps_replies && job_.backend.kind == BackendKind::http) {
+        if (job_.backend.kind != BackendKind::http) return;
+        if (!wanted.replayed_run.empty()) {
+            const std::string facts = RunDirectory(wanted.replayed_run).file(kServerFile);
+            replayed = {.path = wanted.replayed_run, .facts = read_text_file(facts).value_or("")};
+            replies = JournalReplies::of_replayed(wanted.replayed_run);
+        } else if (wanted.keeps_replies) {
             replies = std::make_shared<JournalReplies>(job_.run_dir, comm_.rank());
         }
     });
+    if (replies) count_held(replies->counts());
     using Clock = std::chrono::steady_clock;
     Clock::time_point ready;
     on_all_ranks(comm_, [&] {
-        backend_ = make_backend(job_.backend, job_.path, comm_.rank(), comm_.size(), replies);
+        backend_ =
+            make_backend(job_.backend, job_.path, comm_.rank(), comm_.size(), replies, replayed);
         ready = Clock::now();
     });
     spdlog::debug("rank {}: waited {:.3f} s for the backends of other ranks", comm_.rank(),
                   std::chrono::duration<double>(Clock::now() - ready).count());
     runner_ = std::make_unique<NetworkRunner>(*network_, splits_, *backend_, job_.seed);
     engine_ = std::make_unique<Engine>(comm_, *runner_);
+}
+
+void Session::count_held(const JournalCounts& counts) {
+    replies_held_ = counts.held;
+    if (comm_.rank() != 0 || counts.skipped_lines + counts.torn_tails + counts.conflicts == 0)
+        return;
+    spdlog::warn(
+        "the journal has {} damaged lines, {} torn ends and {} replies to what was answered "
+        "already; what they held is not used",
+        counts.skipped_lines, counts.torn_tails, counts.conflicts);
 }
 
 int Session::run(const std::function<int()>& body) {

@@ -16,6 +16,7 @@
 #include "dln/llm/backend.hpp"
 #include "dln/llm/http.hpp"
 #include "dln/network/network.hpp"
+#include "dln/store/journal.hpp"
 
 namespace dln {
 
@@ -25,7 +26,19 @@ namespace dln {
                                                     const std::string& job_path,
                                                     int rank = 0,
                                                     int ranks = 1,
-                                                    std::shared_ptr<PaidReplies> replies = {});
+                                                    std::shared_ptr<PaidReplies> replies = {},
+                                                    std::optional<ReplayedRun> replayed = {});
+
+/// What a run keeps of what its model servers say of themselves.
+inline constexpr const char* kServerFile = "server.json";
+
+/// Where replies of model servers come from, beside the servers.
+struct Replies {
+    /// They go into the journal of the job's run, and are looked up there first.
+    bool keeps_replies = false;
+    /// Directory of a run whose journal holds all of them; nothing is sent. Empty: none.
+    std::string replayed_run;
+};
 
 /// Which splits a command reads; few-shot examples need the training split whatever is asked.
 struct SplitsWanted {
@@ -47,9 +60,10 @@ class Session {
     /// Adds a split that is no file of the job (inputs to predict) and returns its index. Rank 0's
     /// `data` counts. Collective; before start().
     std::size_t add_split(const Dataset& data);
-    /// Loads the model on every rank. With `keeps_replies`, what servers reply goes into the journal of
-    /// the job's run and is looked up there first. Collective.
-    void start(bool keeps_replies = false);
+    /// Loads the model on every rank. Collective.
+    void start(const Replies& replies = {});
+    /// Replies of model servers that were held at the start.
+    [[nodiscard]] std::int64_t replies_held() const noexcept { return replies_held_; }
     /// Runs `body` on rank 0 while the other ranks serve its engine; returns its exit code on all ranks.
     [[nodiscard]] int run(const std::function<int()>& body);
 
@@ -65,6 +79,7 @@ class Session {
   private:
     void share_job(const std::function<Job()>& read);
     void share_splits(const SplitsWanted& wanted);
+    void count_held(const JournalCounts& counts);
 
     Communicator& comm_;
     Job job_;
@@ -73,6 +88,7 @@ class Session {
     std::unique_ptr<Backend> backend_;
     std::unique_ptr<NetworkRunner> runner_;
     std::unique_ptr<Engine> engine_;
+    std::int64_t replies_held_ = 0;
 };
 
 }  // namespace dln

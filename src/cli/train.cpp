@@ -1,5 +1,7 @@
 // dln train: starts, resumes, or says that the run is complete.
 
+#include <algorithm>
+#include <filesystem>
 #include <memory>
 
 #include <CLI/CLI.hpp>
@@ -21,6 +23,11 @@
 
 namespace dln {
 namespace {
+
+struct TrainOptions {
+    JobOptions job;
+    std::string replay;  // directory of the run to replay; empty: none
+};
 
 // Whether the run in `run` has done all steps of the job and has its results. When the model goes by another
 // name now, only loading it tells whether it is the same one.
@@ -61,15 +68,66 @@ double probe_before_training(Backend& backend) {
     return report.noise_floor;
 }
 
-int train_on_root(Session& session, const std::string& hash) {
+// Only http has what a replay needs: a journal, and what the servers said of themselves.
+void check_replayable(const Job& job, const std::string& replay) {
+    if (job.backend.kind != BackendKind::http) {
+        throw UsageError(
+            fmt::format("--replay {}: /backend/kind is not \"http\". Expected a job whose model "
+                        "servers' replies are in a journal; other backends compute again.",
+                        replay));
+    }
+    const RunDirectory run(replay);
+    std::error_code failure;
+    if (std::filesystem::equivalent(replay, job.run_dir, failure)) {
+        throw UsageError(fmt::format(
+            "--replay {}: is the job's own run_dir. Expected another one for the replay: --set "
+            "/run_dir=...",
+            replay));
+    }
+    if (!run.holds_run() || !read_text_file(run.file(kServerFile))) {
+        throw UsageError(fmt::format(
+            "--replay {}: {}. Expected the run_dir of a run with model servers, by a dln that "
+            "keeps what they said of themselves.",
+            replay, run.holds_run() ? "there is no server.json" : "there is no run"));
+    }
+}
+
+// As the replayed run measured it: it decides which differences between candidates count.
+double replayed_noise_floor(const std::string& replay) {
+    const RunDirectory run(replay);
+    std::vector<std::string> paths;
+    std::error_code failure;
+    for (const auto& entry : std::filesystem::directory_iterator(run.steps_path(), failure)) {
+        if (entry.path().extension() == ".h5") paths.push_back(entry.path().string());
+    }
+    std::ranges::sort(paths);
+    std::string why = "there is none";
+    for (const std::string& path : paths) {
+        try {
+            return read_state(read_step_file(path).document).noise_floor;
+        } catch (const CheckpointError& error) {
+            why = error.what();
+        }
+    }
+    throw UsageError(
+        fmt::format("--replay {}: its noise floor is in its step files, and none can be read: {}",
+                    replay, why));
+}
+
+int train_on_root(Session& session, const std::string& hash, const std::string& replay) {
     const Job& job = session.job();
     RunDirectory run(job.run_dir);
     const auto store = make_hdf5_store(run.steps_path(), hash);
     const bool is_new = !run.holds_run();
     // The floor is part of the state: a resumed run takes it from its step file.
-    const double noise_floor =
-        is_new || store->steps().empty() ? probe_before_training(session.backend()) : 0.0;
-    run.create(job_to_json(job).dump(2) + "\n", hash, session.backend().info().model);
+    double noise_floor = 0.0;
+    if (is_new || store->steps().empty()) {
+        noise_floor = replay.empty() ? probe_before_training(session.backend())
+                                     : replayed_noise_floor(replay);
+    }
+    const BackendInfo& info = session.backend().info();
+    run.create(job_to_json(job).dump(2) + "\n", hash, info.model);
+    if (!info.facts.empty() && replay.empty()) run.write_file(kServerFile, info.facts);
     const BatchSampler batches =
         make_batches(job, session.network(), session.splits()[kTrainSplit]);
     const Proposer proposer(job.train.proposals);
@@ -81,8 +139,9 @@ int train_on_root(Session& session, const std::string& hash) {
                                .batches = batches,
                                .proposer = proposer};
     TrainDisplay display(job, session.comm().size());
-    display.begin(session.backend().info().description, session.splits()[kTrainSplit].size(),
+    display.begin(info.description, session.splits()[kTrainSplit].size(),
                   session.splits()[kDevSplit].size(), session.splits()[kTestSplit].size());
+    display.holds(session.replies_held());
     const StepHeader header{.program_version = fmt::format("{} {}", kVersion, kGitRevision),
                             .job_hash = hash};
     display.finished(train(context, run, *store, header, noise_floor, display));
@@ -99,7 +158,7 @@ void check_examples_left(const Session& session) {
         session.job().path, session.network().depth() - 1, shown, all, all));
 }
 
-int run_train(Communicator& comm, const JobOptions& options) {
+int run_train(Communicator& comm, const TrainOptions& options) {
     std::string hash;
     bool complete = false;
     const auto check = [&](Session& session) {
@@ -107,6 +166,7 @@ int run_train(Communicator& comm, const JobOptions& options) {
         check_examples_left(session);
         const RunDirectory run(session.job().run_dir);
         hash = session.hash();
+        if (!options.replay.empty()) check_replayable(session.job(), options.replay);
         run.check_is_free();
         run.check_belongs_to(hash);
         check_steps_left(run, hash, session.job());
@@ -116,7 +176,7 @@ int run_train(Communicator& comm, const JobOptions& options) {
         check_budget_left(session.job(), run, *make_hdf5_store(run.steps_path(), hash));
     };
     Session session(
-        comm, [&] { return read_job(options); }, {}, check);
+        comm, [&] { return read_job(options.job); }, {}, check);
     complete = comm.broadcast(complete ? "1" : "0") == "1";
     if (complete) {
         if (comm.rank() == 0) {
@@ -125,20 +185,24 @@ int run_train(Communicator& comm, const JobOptions& options) {
         }
         return 0;
     }
-    session.start(true);
-    return session.run([&] { return train_on_root(session, hash); });
+    session.start({.keeps_replies = options.replay.empty(), .replayed_run = options.replay});
+    return session.run([&] { return train_on_root(session, hash, options.replay); });
 }
 
 }  // namespace
 
 void add_train_command(CLI::App& app, Chosen& chosen) {
-    auto options = std::make_shared<JobOptions>();
+    auto options = std::make_shared<TrainOptions>();
     CLI::App* command =
         app.add_subcommand("train", "Train a network: start, resume, or report completion");
-    add_job_options(*command, *options);
+    add_job_options(*command, options->job);
+    command->add_option("--replay", options->replay,
+                        "Take all replies of model servers from the journal of this run "
+                        "directory; nothing is sent");
     command->footer(
         "The same command resumes an interrupted run, on any number of ranks.\n"
-        "Example:  mpirun -n 2 dln train jobs/quickstart.json --set /seed=2");
+        "Example:  mpirun -n 2 dln train jobs/quickstart.json --set /seed=2\n"
+        "Replay:   dln train jobs/nav.json --set /run_dir=../runs/again --replay runs/nav");
     command->callback([options, &chosen] {
         chosen = [options] {
             return run_on_ranks([&](Communicator& comm) { return run_train(comm, *options); });

@@ -84,6 +84,10 @@ void TrainDisplay::resumed(const TrainState& state, const std::vector<std::strin
     say("resumed after step {} of {}", state.steps_done, job_.train.steps);
 }
 
+void TrainDisplay::holds(std::int64_t replies) {
+    if (replies > 0) say("journal: {} replies are held", thousands(replies));
+}
+
 // What the job's evaluations measure, as describe() has it for test.
 std::string TrainDisplay::describe_dev(const DevResult& dev) const {
     if (dev.measured == 0) return fmt::format("none of {} examples measured", dev.examples);

@@ -17,6 +17,8 @@ class TrainDisplay : public TrainObserver {
     TrainDisplay(const Job& job, int ranks);
     /// The first lines: what is trained on what.
     void begin(const std::string& backend, std::size_t train, std::size_t dev, std::size_t test);
+    /// How many replies of model servers the journal holds.
+    void holds(std::int64_t replies);
     void resumed(const TrainState& state, const std::vector<std::string>& skipped) override;
     void evaluated_dev(const TrainState& state, const DevResult& dev, bool is_best) override;
     void stepped(const StepRecord& record, const TrainState& state, double seconds) override;

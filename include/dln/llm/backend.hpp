@@ -105,6 +105,8 @@ struct BackendInfo {
     int context_tokens = 0;  ///< the most tokens that one context with its target may have
     bool has_chat_template = false;
     std::string description;  ///< one line for people
+    /// What servers said of themselves, as JSON: what a replay without them needs. Empty elsewhere.
+    std::string facts;
 };
 
 class Backend {

@@ -25,6 +25,13 @@ struct HttpEndpoint {
     std::int64_t tokens_per_minute = 0;    ///< in and out; 0: no limit
 };
 
+/// Why a call came to nothing: refused by its server, or given up.
+struct RefusedCall {
+    int status = 0;      ///< 0: there was no answer, see `reason`
+    std::string body;    ///< the server's words
+    std::string reason;  ///< the client's
+};
+
 /// Replies that were paid for before, by what was asked: a run's journal. Replies of one rank's calls.
 class PaidReplies {
   public:
@@ -38,6 +45,21 @@ class PaidReplies {
                       const std::string& path,
                       const std::string& body,
                       const std::string& reply) = 0;
+    /// The same for calls that came to nothing. They are looked up only where nothing can be sent: else
+    /// they are asked again, for a server may do better.
+    [[nodiscard]] virtual std::optional<RefusedCall> find_refused(const std::string& model,
+                                                                  const std::string& path,
+                                                                  const std::string& body) = 0;
+    virtual void keep_refused(const std::string& model,
+                              const std::string& path,
+                              const std::string& body,
+                              const RefusedCall& refused) = 0;
+};
+
+/// A run whose replies are all that there is: nothing is sent.
+struct ReplayedRun {
+    std::string path;   ///< for messages
+    std::string facts;  ///< its BackendInfo::facts
 };
 
 struct HttpOptions {
@@ -55,13 +77,16 @@ struct HttpOptions {
     int rank = 0;
     int ranks = 1;
     std::shared_ptr<PaidReplies> replies;  ///< none: every call is sent
-    std::string place;                     ///< begins messages: job file and pointer of the backend
+    /// No endpoint is asked and no key is read: replies come from `replies`, and a call that has none
+    /// there makes poll and count_tokens throw BackendError.
+    std::optional<ReplayedRun> replayed;
+    std::string place;  ///< begins messages: job file and pointer of the backend
 };
 
 /// Names of the dialects, for messages and job files.
 [[nodiscard]] const std::vector<std::string>& http_dialects();
 
-/// Asks every endpoint what it is. Throws UsageError for an address, key or dialect that cannot be used,
+/// Asks every endpoint what it is, unless a run is replayed. Throws UsageError for an address, key or dialect that cannot be used,
 /// BackendError when no endpoint answers, the model is not there, or endpoints serve different models. The
 /// backend's poll throws BackendError when no endpoint can be used any more or one computes something else
 /// than it should, with each endpoint's reason. Any rank.

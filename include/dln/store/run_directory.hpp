@@ -10,6 +10,7 @@
 //   prompts.json    best prompts so far
 //   result.json     what a complete run came to
 //   spent.json      what had been used when a budget stopped the run in the middle of a step
+//   server.json     what model servers said of themselves, for a replay
 //   journal/        requests and replies
 //   lock            the writer: host, process, job
 //

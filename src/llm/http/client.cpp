@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "dln/error.hpp"
+#include "dln/text/utf8.hpp"
 
 #include "llm/http/client_impl.hpp"
 
@@ -121,6 +122,13 @@ void Client::Impl::add_calls(std::uint64_t order,
         if (recall(conversation, index, call, calls)) {
             continue;
         }
+        if (replies.is_all_there_is) {
+            return break_off(
+                fmt::format("{}replay: {} holds no reply to this call of {}: {}. Nothing was sent. "
+                            "Expected the "
+                            "job and the program of that run, and its whole journal.",
+                            place(), replies.place, call.path, printable(call.body, 200)));
+        }
         conversation.calls[index] = {
             .path = std::move(call.path),
             .body = std::make_shared<const std::string>(std::move(call.body)),
@@ -140,17 +148,26 @@ bool Client::Impl::recall(Conversation& conversation,
     if (!replies.find || conversation.only_endpoint) {
         return false;
     }
-    const auto held = replies.find(call.path, call.body);
-    if (!held) {
+    Verdict verdict;
+    if (const auto held = replies.find(call.path, call.body)) {
+        verdict = conversation.exchange->take(index, *held);
+        if (verdict.kind != Verdict::Kind::taken && verdict.kind != Verdict::Kind::refused) {
+            return false;  // not understood any more: asked again
+        }
+        ++counters.recalled;
+    } else if (const auto refused = find_refused(call)) {
+        ++counters.failed;
+        verdict =
+            conversation.exchange->fail(index, refused->status, refused->body, refused->reason);
+    } else {
         return false;
     }
-    auto verdict = conversation.exchange->take(index, *held);
-    if (verdict.kind != Verdict::Kind::taken && verdict.kind != Verdict::Kind::refused) {
-        return false;  // not understood any more: asked again
-    }
-    ++counters.recalled;
     std::move(verdict.more.begin(), verdict.more.end(), std::back_inserter(more));
     return true;
+}
+
+std::optional<RefusedCall> Client::Impl::find_refused(const Call& call) const {
+    return replies.is_all_there_is ? replies.find_refused(call.path, call.body) : std::nullopt;
 }
 
 void Client::Impl::step(Time deadline) {

@@ -17,6 +17,8 @@
 #include <string_view>
 #include <vector>
 
+#include "dln/llm/http.hpp"
+
 #include "llm/http/dialect.hpp"
 #include "llm/http/limits.hpp"
 #include "llm/http/retry.hpp"
@@ -38,6 +40,14 @@ struct ReplyStore {
         find;
     std::function<void(const std::string& path, const std::string& body, const std::string& reply)>
         keep;
+    std::function<void(const std::string& path, const std::string& body, const RefusedCall&)>
+        keep_refused;
+    /// Nothing is sent: calls come to nothing as they did before, and one that was not made before ends
+    /// all work.
+    bool is_all_there_is = false;
+    std::function<std::optional<RefusedCall>(const std::string& path, const std::string& body)>
+        find_refused;
+    std::string place;  ///< where they are held, for messages
 };
 
 struct ClientOptions {

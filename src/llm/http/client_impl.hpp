@@ -90,6 +90,7 @@ struct Client::Impl {
                               std::size_t index,
                               const Call& call,
                               std::vector<Call>& more);
+    [[nodiscard]] std::optional<RefusedCall> find_refused(const Call& call) const;
     void step(Time deadline);
     // Sending.
     void wake(Time now);

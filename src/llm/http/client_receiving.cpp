@@ -159,13 +159,18 @@ void Client::Impl::fail_call(const CallKey& key,
                              const std::string& reason) {
     auto& conversation = conversations.at(key.order);
     counters.failed += conversation.only_endpoint ? 0 : 1;
+    if (replies.keep_refused && !conversation.only_endpoint) {
+        const auto& call = conversation.calls.at(key.index);
+        replies.keep_refused(call.path, *call.body,
+                             {.status = status, .body = std::string(body), .reason = reason});
+    }
     auto verdict = conversation.exchange->fail(key.index, status, body, reason);
     settle(key, std::move(verdict));
 }
 
 void Client::Impl::close_if_done(std::uint64_t order) {
     auto& conversation = conversations.at(order);
-    if (!conversation.calls.empty()) {
+    if (!conversation.calls.empty() || !failure.empty()) {
         return;
     }
     DLN_ASSERT(conversation.exchange->done(), "exchange {} waits for calls that it never made",

@@ -1,6 +1,7 @@
 // The backend seam over a client and a dialect: requests become exchanges, exchanges completions.
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <utility>
@@ -10,10 +11,12 @@
 
 #include "dln/error.hpp"
 #include "dln/llm/http.hpp"
+#include "dln/text/utf8.hpp"
 
 #include "llm/http/address.hpp"
 #include "llm/http/client.hpp"
 #include "llm/http/dialect.hpp"
+#include "llm/http/server_facts.hpp"
 
 namespace dln {
 namespace {
@@ -50,9 +53,11 @@ ClientOptions client_options(const HttpOptions& options) {
         ClientEndpoint endpoint;
         endpoint.connection.address = parse_address(given.address, place + "/address");
         endpoint.connection.unix_socket = given.unix_socket;
-        endpoint.connection.key = key_of(given, place);
-        endpoint.connection.allow_insecure_key = given.allow_insecure_key;
-        endpoint.connection.ca_file = given.ca_file;
+        if (!options.replayed) {
+            endpoint.connection.key = key_of(given, place);
+            endpoint.connection.allow_insecure_key = given.allow_insecure_key;
+            endpoint.connection.ca_file = given.ca_file;
+        }
         endpoint.most_in_flight = given.in_flight;
         endpoint.requests_a_minute = given.requests_per_minute;
         endpoint.tokens_a_minute = given.tokens_per_minute;
@@ -84,30 +89,17 @@ class HttpBackend : public Backend {
           dialect_(dialect_of(options)),
           client_(client_options(options),
                   [this](std::string_view body) { return dialect_->reply_model(body); }) {
-        server_ = describe(0);
-        for (std::size_t i = 1; i < options_.endpoints.size(); ++i) {
-            const ServerFacts other = describe(i);
-            if (other.model != server_.model) {
-                throw BackendError(fmt::format(
-                    "{} serves \"{}\", but {} serves \"{}\". Endpoints of one backend must serve "
-                    "the same model.",
-                    at(options_, i), other.model, at(options_, 0), server_.model));
-            }
-            server_.context_tokens = std::min(server_.context_tokens, other.context_tokens);
-        }
+        server_ = options_.replayed ? facts_of_replayed() : describe_all();
         info_.kind = "http";
         info_.model = fmt::format("{}:{}", dialect_->name(), server_.model);
         info_.context_tokens = server_.context_tokens;
         if (options_.replies) use_replies();
         info_.has_chat_template = true;
         info_.description =
-            fmt::format("{}{} at {}{}, dialect {}", server_.model,
+            fmt::format("{}{} {}, dialect {}", server_.model,
                         server_.software.empty() ? "" : fmt::format(" ({})", server_.software),
-                        options_.endpoints.front().address,
-                        options_.endpoints.size() == 1
-                            ? ""
-                            : fmt::format(" and {} more", options_.endpoints.size() - 1),
-                        dialect_->name());
+                        where(), dialect_->name());
+        info_.facts = facts_json(server_);
     }
 
     [[nodiscard]] const BackendInfo& info() const noexcept override { return info_; }
@@ -143,14 +135,21 @@ class HttpBackend : public Backend {
     }
 
     [[nodiscard]] int count_tokens(const Context& context) override {
-        if (auto call = dialect_->count_tokens(server_, context)) {
-            const Answer answer =
-                client_.ask(0, std::move(*call), milliseconds(options_.patience_seconds));
-            if (answer.status == 200) {
-                if (const auto count = dialect_->counted_tokens(answer.body)) return *count;
-            }
+        auto call = dialect_->count_tokens(server_, context);
+        if (!call) return estimate(context);
+        // Kept as it was decided on: a replay must decide the same way.
+        const std::string path = "count of tokens by " + call->path;
+        const std::string body = call->body;
+        if (const auto held = held_count(path, body)) return *held;
+        const Answer answer =
+            client_.ask(0, std::move(*call), milliseconds(options_.patience_seconds));
+        std::optional<int> count;
+        if (answer.status == 200) count = dialect_->counted_tokens(answer.body);
+        if (!count) count = estimate(context);
+        if (options_.replies) {
+            options_.replies->keep(info_.model, path, body, std::to_string(*count));
         }
-        return static_cast<int>(context.text.size() / kBytesPerToken + 1);
+        return *count;
     }
 
   private:
@@ -162,15 +161,79 @@ class HttpBackend : public Backend {
     }
 
     void use_replies() {
-        client_.use({.find = [this](const std::string& path,
-                                    const std::string& body) -> std::optional<std::string> {
-                         return options_.replies->find(info_.model, path, body);
-                     },
-                     .keep =
-                         [this](const std::string& path, const std::string& body,
-                                const std::string& reply) {
-                             options_.replies->keep(info_.model, path, body, reply);
-                         }});
+        PaidReplies& replies = *options_.replies;
+        client_.use(
+            {.find = [&](const std::string& path, const std::string& body)
+                 -> std::optional<std::string> { return replies.find(info_.model, path, body); },
+             .keep =
+                 [&](const std::string& path, const std::string& body, const std::string& reply) {
+                     replies.keep(info_.model, path, body, reply);
+                 },
+             .keep_refused =
+                 [&](const std::string& path, const std::string& body, const RefusedCall& refused) {
+                     replies.keep_refused(info_.model, path, body, refused);
+                 },
+             .is_all_there_is = options_.replayed.has_value(),
+             .find_refused = [&](const std::string& path,
+                                 const std::string& body) -> std::optional<RefusedCall> {
+                 return replies.find_refused(info_.model, path, body);
+             },
+             .place = options_.replayed ? options_.replayed->path : std::string()});
+    }
+
+    static int estimate(const Context& context) {
+        return static_cast<int>(context.text.size() / kBytesPerToken + 1);
+    }
+
+    [[nodiscard]] std::optional<int> held_count(const std::string& path,
+                                                const std::string& body) const {
+        if (!options_.replies) return std::nullopt;
+        if (const auto held = options_.replies->find(info_.model, path, body)) {
+            int count = 0;
+            const auto read = std::from_chars(held->data(), held->data() + held->size(), count);
+            if (read.ec == std::errc()) return count;
+        }
+        if (!options_.replayed) return std::nullopt;
+        throw BackendError(fmt::format(
+            "{}: replay: {} does not hold this {}: {}. Nothing was sent. Expected the job and the "
+            "program of that run, and its whole journal.",
+            options_.place, options_.replayed->path, path, printable(body, 200)));
+    }
+
+    [[nodiscard]] ServerFacts facts_of_replayed() const {
+        ServerFacts server;
+        server.prompts_a_call = options_.prompts_a_call;
+        server.begin_text = options_.begin_text;
+        const std::string wrong = read_facts(options_.replayed->facts, server);
+        if (!wrong.empty()) {
+            throw UsageError(fmt::format("{}: what its servers said of themselves: {}",
+                                         options_.replayed->path, wrong));
+        }
+        return server;
+    }
+
+    [[nodiscard]] std::string where() const {
+        if (options_.replayed) {
+            return fmt::format("replayed from {}, nothing is sent", options_.replayed->path);
+        }
+        const std::size_t more = options_.endpoints.size() - 1;
+        return fmt::format("at {}{}", options_.endpoints.front().address,
+                           more == 0 ? std::string() : fmt::format(" and {} more", more));
+    }
+
+    ServerFacts describe_all() {
+        ServerFacts server = describe(0);
+        for (std::size_t i = 1; i < options_.endpoints.size(); ++i) {
+            const ServerFacts other = describe(i);
+            if (other.model != server.model) {
+                throw BackendError(fmt::format(
+                    "{} serves \"{}\", but {} serves \"{}\". Endpoints of one backend must serve "
+                    "the same model.",
+                    at(options_, i), other.model, at(options_, 0), server.model));
+            }
+            server.context_tokens = std::min(server.context_tokens, other.context_tokens);
+        }
+        return server;
     }
 
     [[nodiscard]] std::string told(std::size_t endpoint, const std::string& what) const {
