@@ -66,6 +66,19 @@ TEST(FakeFaults, HitExactlyTheNthRequest) {
     EXPECT_FALSE(faults.choose(9, 1, 4));
 }
 
+TEST(FakeFaults, HitAllRequestsFromTheNthOn) {
+    const FaultPlan faults = plan({"reset@3+:middle"});
+    EXPECT_FALSE(faults.choose(9, 0, 2));
+    EXPECT_EQ(faults.choose(9, 0, 3)->parameter, "middle");
+    EXPECT_TRUE(faults.choose(9, 1, 4));
+}
+
+TEST(FakeFaults, HitRequestsThatHaveAText) {
+    const FaultPlan faults = plan({"500~word 3\""});
+    EXPECT_FALSE(faults.choose(9, 0, 1, R"({"prompt":"word 31"})"));
+    EXPECT_TRUE(faults.choose(9, 7, 8, R"({"prompt":"word 3"})"));
+}
+
 TEST(FakeFaults, KeepTheirParameter) {
     EXPECT_EQ(parse_fault("429:0.5:date").fault.parameter, "date");
     EXPECT_EQ(parse_fault("redirect@2:127.0.0.1:99").fault.parameter, "127.0.0.1:99");

@@ -20,6 +20,8 @@ struct Call {
     std::uint64_t hash = 0;  ///< of path and body
     /// Answer for another prompt than the one asked for (the fault "wrong-tokens").
     bool wrong_tokens = false;
+    bool ignored_echo = false;  ///< as the flavour "echo-ignored" does
+    bool shifted = false;       ///< as the flavour of that name does
 };
 
 /// What a call asked the model to do.

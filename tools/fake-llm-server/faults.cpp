@@ -59,6 +59,8 @@ constexpr std::array kKinds{
     NamedKind{FaultKind::minus_infinity, "minus-inf"},
     NamedKind{FaultKind::other_model, "other-model"},
     NamedKind{FaultKind::wrong_tokens, "wrong-tokens"},
+    NamedKind{FaultKind::ignored_echo, "ignored-echo"},
+    NamedKind{FaultKind::shifted, "shifted"},
 };
 
 FaultKind kind_of(std::string_view name, std::string_view text) {
@@ -100,18 +102,27 @@ std::string_view fault_name(FaultKind kind) {
 }
 
 FaultRule parse_fault(std::string_view text) {
-    const std::size_t mark = text.find_first_of(":@");
+    const std::size_t mark = text.find_first_of(":@~");
     if (mark == std::string_view::npos) {
-        throw dln::UsageError(
-            fmt::format("--fault {}: expected KIND:RATE[:PARAM] or KIND@N[:PARAM]", text));
+        throw dln::UsageError(fmt::format(
+            "--fault {}: expected KIND:RATE[:PARAM], KIND@N[+][:PARAM] or KIND~TEXT", text));
     }
     FaultRule rule{.fault = {.kind = kind_of(text.substr(0, mark), text)}};
     std::string_view amount = text.substr(mark + 1);
+    if (text[mark] == '~') {
+        rule.text = amount;
+        if (amount.empty()) {
+            throw dln::UsageError(fmt::format("--fault {}: expected a text after ~", text));
+        }
+        return rule;
+    }
     if (const std::size_t colon = amount.find(':'); colon != std::string_view::npos) {
         rule.fault.parameter = amount.substr(colon + 1);
         amount = amount.substr(0, colon);
     }
     if (text[mark] == '@') {
+        rule.on = amount.ends_with('+');
+        amount.remove_suffix(rule.on ? 1 : 0);
         rule.number = parse_number<std::uint64_t>(amount, text, "the number of a request, from 1");
     } else {
         rule.rate = parse_number<double>(amount, text, "a rate between 0 and 1");
@@ -138,16 +149,20 @@ FaultPlan::FaultPlan(std::vector<FaultRule> rules, std::uint64_t seed)
 
 std::optional<Fault> FaultPlan::choose(std::uint64_t request,
                                        std::uint64_t seen,
-                                       std::uint64_t number) const {
+                                       std::uint64_t number,
+                                       std::string_view body) const {
     for (const FaultRule& rule : rules_) {
-        if (rule.number == number) {
+        const bool is_hit = rule.text.empty() ? rule.number > 0 && (rule.on ? number >= rule.number
+                                                                            : number == rule.number)
+                                              : body.find(rule.text) != std::string_view::npos;
+        if (is_hit) {
             return rule.fault;
         }
     }
     double left = fraction(mix(mix(seed_, request), seen));
     for (const FaultRule& rule : rules_) {
         left -= rule.rate;
-        if (rule.number == 0 && left < 0.0) {
+        if (rule.rate > 0.0 && left < 0.0) {
             return rule.fault;
         }
     }

@@ -58,6 +58,9 @@ enum class FaultKind : std::uint8_t {
     minus_infinity,
     other_model,
     wrong_tokens,
+    // A server that was started again, differently.
+    ignored_echo,
+    shifted,
 };
 
 struct Fault {
@@ -68,14 +71,16 @@ struct Fault {
 struct FaultRule {
     Fault fault;
     double rate = 0.0;         ///< of all requests
-    std::uint64_t number = 0;  ///< when above 0: the number-th request and no other
+    std::uint64_t number = 0;  ///< when above 0: the number-th request and, without `on`, no other
+    bool on = false;           ///< all requests from the number-th on
+    std::string text;          ///< not empty: all requests whose body has it
 };
 
 /// All names, in the order of the enumeration.
 [[nodiscard]] std::vector<std::string_view> fault_names();
 [[nodiscard]] std::string_view fault_name(FaultKind kind);
 
-/// "KIND:RATE[:PARAM]" or "KIND@N[:PARAM]". Throws dln::UsageError.
+/// "KIND:RATE[:PARAM]", "KIND@N[:PARAM]", "KIND@N+[:PARAM]" or "KIND~TEXT". Throws dln::UsageError.
 [[nodiscard]] FaultRule parse_fault(std::string_view text);
 
 class FaultPlan {
@@ -87,7 +92,8 @@ class FaultPlan {
     /// For a request that was seen `seen` times before and is the `number`-th of all, from 1.
     [[nodiscard]] std::optional<Fault> choose(std::uint64_t request,
                                               std::uint64_t seen,
-                                              std::uint64_t number) const;
+                                              std::uint64_t number,
+                                              std::string_view body = {}) const;
     [[nodiscard]] bool empty() const { return rules_.empty(); }
 
   private:

@@ -62,8 +62,9 @@ Completions read_completions(const Backstage& backstage, const Call& call, Work&
     request.limits = read_limits(backstage, body);
     request.limits.max_tokens = integer_or(backstage, body, "max_tokens", 16);
     request.n = integer_or(backstage, body, "n", 1);
-    request.echo = flag_or(backstage, body, "echo", false) && flavour != Flavour::echo_ignored;
-    if (flavour == Flavour::echo_ignored) {
+    const bool ignores_echo = flavour == Flavour::echo_ignored || call.ignored_echo;
+    request.echo = flag_or(backstage, body, "echo", false) && !ignores_echo;
+    if (ignores_echo) {
         request.limits.max_tokens = std::max(request.limits.max_tokens, 1);
     }
     request.logprobs = optional_integer(backstage, body, "logprobs");
@@ -154,9 +155,11 @@ Json prompt_logprobs_list(const Backstage& backstage,
 
 /// The prompt's scores as the flavour gives them: "shifted" gives each token the value that it would have
 /// after itself.
-std::vector<ScoredToken> prompt_scores(const Backstage& backstage, const Prompt& prompt) {
+std::vector<ScoredToken> prompt_scores(const Backstage& backstage,
+                                       const Call& call,
+                                       const Prompt& prompt) {
     std::vector<ScoredToken> scored = backstage.language.score(prompt.tokens);
-    if (backstage.options.flavour == Flavour::shifted) {
+    if (backstage.options.flavour == Flavour::shifted || call.shifted) {
         for (ScoredToken& one : scored) {
             one.before = one.before.after(one.token);
             one.log_prob = backstage.language.model().log_prob(one.before, one.token);
@@ -220,7 +223,7 @@ Answer openai_completions(const Backstage& backstage, const Call& call) {
     for (const Prompt& prompt : request.prompts) {
         std::vector<ScoredToken> scored;
         if (request.echo || request.prompt_logprobs) {
-            scored = prompt_scores(backstage, prompt);
+            scored = prompt_scores(backstage, call, prompt);
         }
         for (int sample = 0; sample < request.n; ++sample) {
             GenerateLimits limits = request.limits;

@@ -96,7 +96,8 @@ void add_load_options(CLI::App& app, Options& options, std::string& lognormal) {
     app.add_option("--tpm", options.limits.tokens_per_minute, "429 above it")->check(positive);
     add_choice(app, "--retry-after", kRetryAfters, options.limits.retry_after,
                "How a 429 says when to come back");
-    app.add_option("--fault", options.faults, "KIND:RATE[:PARAM] or KIND@N[:PARAM]; repeatable")
+    app.add_option("--fault", options.faults,
+                   "KIND:RATE[:PARAM], KIND@N[+][:PARAM] or KIND~TEXT; repeatable")
         ->expected(1)
         ->take_all();
 }

@@ -186,12 +186,12 @@ bool Server::is_authorized(const Connection::Request& request) const {
     return key_.empty() || view_of(request[http::field::authorization]) == "Bearer " + key_;
 }
 
-std::optional<Fault> Server::next_fault(std::uint64_t request_hash) {
+std::optional<Fault> Server::next_fault(const Call& call) {
     if (faults_.empty()) {
         return std::nullopt;
     }
     std::optional<Fault> fault =
-        faults_.choose(request_hash, seen_[request_hash]++, ++request_number_);
+        faults_.choose(call.hash, seen_[call.hash]++, ++request_number_, call.body);
     if (fault) {
         stats_.fault(fault_name(fault->kind));
     }
@@ -201,7 +201,7 @@ std::optional<Fault> Server::next_fault(std::uint64_t request_hash) {
 void Server::do_work(const std::shared_ptr<Connection>& connection,
                      Call call,
                      std::string_view target) {
-    const std::optional<Fault> fault = next_fault(call.hash);
+    const std::optional<Fault> fault = next_fault(call);
     if (fault && fault->kind == FaultKind::dead) {
         Error ignored;
         acceptor_.close(ignored);  // before the client hears of it
@@ -214,7 +214,10 @@ void Server::do_work(const std::shared_ptr<Connection>& connection,
         reply_to_work(*connection, refusal_of(*fault, target));
         return;
     }
-    call.wrong_tokens = fault && fault->kind == FaultKind::wrong_tokens;
+    const auto is = [&](FaultKind kind) { return fault && fault->kind == kind; };
+    call.wrong_tokens = is(FaultKind::wrong_tokens);
+    call.ignored_echo = is(FaultKind::ignored_echo);
+    call.shifted = is(FaultKind::shifted);
     Answer answer = service_.answer(call);
     const Work& work = answer.work;
     if (const auto wait = limits_.refuse(work.prompt_tokens + work.completion_tokens, now())) {

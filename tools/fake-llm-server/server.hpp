@@ -50,7 +50,7 @@ class Server : private Connection::Handler {
     void set_faults(const std::vector<std::string>& rules);
     void do_work(const std::shared_ptr<Connection>& connection, Call call, std::string_view target);
     void reply_to_work(Connection& connection, HttpReply reply);
-    [[nodiscard]] std::optional<Fault> next_fault(std::uint64_t request_hash);
+    [[nodiscard]] std::optional<Fault> next_fault(const Call& call);
     void stop_listening(std::chrono::milliseconds time);
     void log(const char* event, const Connection::InHand& request, nlohmann::json fields);
     [[nodiscard]] Seconds now() const;
