@@ -73,10 +73,13 @@ bool CurlCall::take_body(std::string_view bytes) {
         return refuse(TransportFault::protocol);
     }
     // libcurl 7.88 does not bound chunked replies: bytes are counted here.
-    if (bytes.size() > options->most_bytes - reply.body.size()) {
+    if (bytes.size() > options->most_bytes - reply.body.size() ||
+        bytes.size() > options->most_bytes_together - *bytes_together) {
         return refuse(TransportFault::too_large);
     }
     reply.body.append(bytes);
+    *bytes_together += bytes.size();
+    body_bytes += bytes.size();
     return true;
 }
 
@@ -85,6 +88,11 @@ std::size_t CurlCall::on_header(char* bytes, std::size_t size, std::size_t count
 }
 std::size_t CurlCall::on_body(char* bytes, std::size_t size, std::size_t count, void* call) {
     return static_cast<CurlCall*>(call)->take_body({bytes, size * count}) ? size * count : 0;
+}
+
+int CurlCall::on_sending(void* call, char* /*to*/, char* /*from*/, int /*port*/, int /*port*/) {
+    ++static_cast<CurlCall*>(call)->times_sent;
+    return CURL_PREREQFUNC_OK;
 }
 
 TransportFault CurlCall::fault_of(CURLcode code) const {

@@ -72,11 +72,14 @@ struct CurlCall {
     CURL* easy = nullptr;
     std::size_t endpoint = 0;
     const TransportOptions* options = nullptr;
+    std::size_t* bytes_together = nullptr;  ///< of the bodies of all calls in flight
     std::shared_ptr<const std::string> body;
     std::string url;
     bool posts = false;
     TransportReply reply;
     std::size_t header_bytes = 0;
+    std::size_t body_bytes = 0;
+    int times_sent = 0;
     bool encoded = false;
     bool began = false;  ///< a byte of the reply has come
     std::chrono::steady_clock::time_point sent;
@@ -102,6 +105,8 @@ struct CurlCall {
     /// libcurl's callbacks; returning less than the size ends the call.
     static std::size_t on_header(char* bytes, std::size_t size, std::size_t count, void* call);
     static std::size_t on_body(char* bytes, std::size_t size, std::size_t count, void* call);
+    /// Before each sending. libcurl sends a call again by itself when a kept connection turns out dead.
+    static int on_sending(void* call, char*, char*, int, int);
     /// What libcurl's code means, given how far the reply had come.
     [[nodiscard]] TransportFault fault_of(CURLcode code) const;
 };

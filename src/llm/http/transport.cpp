@@ -44,6 +44,7 @@ struct Transport::Impl {
     std::vector<std::unique_ptr<CurlCall>> calls;
     std::unordered_map<std::uint64_t, CurlCall*> busy;
     std::vector<TransportReply> ended;
+    std::size_t bytes_together = 0;  ///< of the bodies of all calls in flight
 
     explicit Impl(const TransportOptions& wanted);
     ~Impl();
@@ -96,6 +97,8 @@ void Transport::Impl::prepare(CurlCall& call) {
     set(easy, CURLOPT_HEADERDATA, &call);
     set(easy, CURLOPT_WRITEFUNCTION, CurlCall::on_body);
     set(easy, CURLOPT_WRITEDATA, &call);
+    set(easy, CURLOPT_PREREQFUNCTION, CurlCall::on_sending);
+    set(easy, CURLOPT_PREREQDATA, &call);
     set(easy, CURLOPT_NOSIGNAL, 1L);
     set(easy, CURLOPT_TCP_NODELAY, 1L);
     set(easy, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -138,6 +141,7 @@ CurlCall& Transport::Impl::idle_call(std::size_t endpoint) {
         DLN_ASSERT(call->easy != nullptr, "libcurl gives no easy handle");
         call->endpoint = endpoint;
         call->options = &options;
+        call->bytes_together = &bytes_together;
         prepare(*call);
         idle.push_back(call.get());
         calls.push_back(std::move(call));
@@ -150,6 +154,8 @@ CurlCall& Transport::Impl::idle_call(std::size_t endpoint) {
 void Transport::Impl::release(CurlCall& call) {
     curl_multi_remove_handle(multi, call.easy);
     busy.erase(call.reply.id);
+    bytes_together -= call.body_bytes;
+    call.body_bytes = 0;
     call.body.reset();
     call.reply = {};
     endpoints[call.endpoint].idle.push_back(&call);
@@ -247,6 +253,7 @@ void Transport::Impl::end(CurlCall& call, TransportFault fault, std::string_view
     reply.fault = fault;
     reply.took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - call.sent);
     reply.bytes = call.header_bytes + reply.body.size();
+    reply.resent = std::max(call.times_sent - 1, 0);
     if (fault == TransportFault::none) {
         reply.status = static_cast<int>(get<long>(call.easy, CURLINFO_RESPONSE_CODE));
         hide_key(call, reply);
@@ -366,6 +373,7 @@ void Transport::send(std::uint64_t id,
     call.body = std::move(body);
     call.reply.id = id;
     call.header_bytes = 0;
+    call.times_sent = 0;
     call.encoded = call.began = false;
     call.own_fault = TransportFault::none;
     call.error[0] = '\0';

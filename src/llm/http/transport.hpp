@@ -36,8 +36,9 @@ struct TransportOptions {
     /// Without a byte once the reply has begun. Until then the call deadline holds: a model that computes
     /// sends nothing.
     std::chrono::milliseconds stall_deadline{30'000};
-    std::size_t most_bytes = 64U << 20U;         ///< of a reply's body, chunked or not
-    std::size_t most_header_bytes = 64U << 10U;  ///< of a reply's header lines together
+    std::size_t most_bytes = 64U << 20U;            ///< of a reply's body, chunked or not
+    std::size_t most_bytes_together = 128U << 20U;  ///< of the bodies of all calls in flight
+    std::size_t most_header_bytes = 64U << 10U;     ///< of a reply's header lines together
     std::size_t most_connections = 64;  ///< HTTP/1.1 needs one for each call in flight
 };
 
@@ -70,6 +71,7 @@ struct TransportReply {
     std::string location;      ///< where a redirect would have led; redacted
     std::string reason;        ///< what happened, printable, without the key; empty without a fault
     std::size_t bytes = 0;     ///< received, header lines included
+    int resent = 0;  ///< times that it was sent anew, as a kept connection went away before a reply
     std::chrono::microseconds took{0};
 };
 

@@ -285,6 +285,24 @@ TEST(Transport, RefusesAnAnnouncedLengthThatIsTooLarge) {
     EXPECT_EQ(call().fault, TransportFault::too_large);
 }
 
+TEST(Transport, BoundsTheRepliesOfAllCallsTogether) {
+    OneCall call(
+        [](const SeenRequest&, Wire& wire) {
+            wire.send("HTTP/1.1 200 OK\r\nContent-Length: 70000\r\n\r\n" +
+                      std::string(60'000, 'x'));
+            wire.sleep(milliseconds(1500));  // so that both are held at the same time
+            wire.send(std::string(10'000, 'x'));
+        },
+        {.most_bytes = 100'000, .most_bytes_together = 100'000});
+    call.transport.send(1, 0, "/path", text("{}"));
+    call.transport.send(2, 0, "/path", text("{}"));
+    const auto replies = wait_for(call.transport, 2);
+    ASSERT_THAT(replies, SizeIs(2));
+    EXPECT_EQ(replies[0].fault, TransportFault::too_large);
+    EXPECT_EQ(replies[1].body.size(), 70'000U);
+    EXPECT_EQ(call().body.size(), 70'000U) << "what was held is free again";
+}
+
 TEST(Transport, TakesAReplyOfExactlyTheMostBytes) {
     OneCall call(
         [](const SeenRequest&, Wire& wire) { wire.answer(200, std::string(100'000, 'x')); },
