@@ -11,6 +11,7 @@
 #include "dln/llm/embedded.hpp"
 #include "dln/llm/http.hpp"
 #include "dln/llm/scripted.hpp"
+#include "dln/report/calls.hpp"
 
 #include "cli/journal_replies.hpp"
 #include "cli/ranks.hpp"
@@ -165,7 +166,7 @@ void Session::count_held(const JournalCounts& counts) {
         counts.skipped_lines, counts.torn_tails, counts.conflicts);
 }
 
-int Session::run(const std::function<int()>& body) {
+int Session::run(const std::function<int()>& body, std::FILE* summary) {
     if (comm_.rank() != 0) {
         engine_->serve();
         return 0;
@@ -175,10 +176,16 @@ int Session::run(const std::function<int()>& body) {
         code = body();
     } catch (const InternalError&) {
         throw;  // nothing is known of what the other ranks are doing
+    } catch (const CommError&) {
+        throw;  // nor whether they can be reached
     } catch (const Error& error) {
         fmt::print(stderr, "dln: {}\n", error.what());
         code = static_cast<int>(error.exit_code());
     }
+    for (const std::string& line : describe(engine_->total_counts())) {
+        fmt::print(summary, "{}\n", line);
+    }
+    std::fflush(summary);
     engine_->stop_serving();
     return code;
 }

@@ -2,6 +2,7 @@
 // What commands that call a model set up in the same way: job, data, network, backend, engine, on all
 // ranks. Everything that can be wrong with a user's files is found on rank 0 before a model is loaded.
 
+#include <cstdio>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -65,7 +66,8 @@ class Session {
     /// Replies of model servers that were held at the start.
     [[nodiscard]] std::int64_t replies_held() const noexcept { return replies_held_; }
     /// Runs `body` on rank 0 while the other ranks serve its engine; returns its exit code on all ranks.
-    [[nodiscard]] int run(const std::function<int()>& body);
+    /// Then says in `summary` what became of the calls of all ranks, however the body ended.
+    [[nodiscard]] int run(const std::function<int()>& body, std::FILE* summary = stderr);
 
     [[nodiscard]] Communicator& comm() noexcept { return comm_; }
     [[nodiscard]] const Job& job() const noexcept { return job_; }

@@ -186,7 +186,7 @@ int run_train(Communicator& comm, const TrainOptions& options) {
         return 0;
     }
     session.start({.keeps_replies = options.replay.empty(), .replayed_run = options.replay});
-    return session.run([&] { return train_on_root(session, hash, options.replay); });
+    return session.run([&] { return train_on_root(session, hash, options.replay); }, stdout);
 }
 
 }  // namespace

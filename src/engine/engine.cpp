@@ -55,19 +55,6 @@ std::vector<UnitRunner::Finished> Engine::advance_runner() {
     return finished;
 }
 
-// Rank 0 ends the run, with one message and its own knowledge of what was being done.
-std::vector<UnitRunner::Finished> Engine::advance_or_say_why_not() {
-    try {
-        return advance_runner();
-    } catch (const BackendError& error) {
-        UnitResult result;
-        result.lost = error.what();
-        comm_.send(0, wire::encode_result(held_.begin()->first, result));
-        held_.clear();
-        return {};
-    }
-}
-
 void Engine::keep_cells(const Held& held, const std::vector<std::int64_t>& cells) {
     std::vector<std::int64_t>& table = tables_[held.task];
     table.resize(std::max(table.size(), held.first_cell + cells.size()), 0);
@@ -153,19 +140,46 @@ void Engine::serve() {
             if (order.kind == wire::OrderKind::stop) return end_sums();
             if (order.kind == wire::OrderKind::sum) {
                 sums_.push_back(comm_.start_sum(take_table(order.task, order.cells)));
-            } else {
+            } else if (order.kind == wire::OrderKind::counts) {
+                sums_.push_back(comm_.start_sum(to_values(runner_.counts())));
+            } else if (!has_failed_) {
                 accept(order.unit, order.task, order.first_cell, order.payload);
             }
         }
-        for (UnitRunner::Finished& unit : advance_or_say_why_not()) {
-            held_.erase(unit.id);
-            unit.result.cells.clear();  // they travel with the sum
-            comm_.send(0, wire::encode_result(unit.id, unit.result));
-            progress = true;
-        }
+        progress |= advance_and_report();
         std::erase_if(sums_, [](const auto& sum) { return sum->done(); });
         end_turn(progress, !held_.empty());
     }
+}
+
+// Returns whether a unit was finished.
+bool Engine::advance_and_report() {
+    bool finished = false;
+    try {
+        for (UnitRunner::Finished& unit : advance_runner()) {
+            held_.erase(unit.id);
+            unit.result.cells.clear();  // they travel with the sum
+            comm_.send(0, wire::encode_result(unit.id, unit.result));
+            finished = true;
+        }
+    } catch (const BackendError& error) {
+        // Rank 0 ends the run in order. Until then sums and counts need this rank as well.
+        comm_.send(0, wire::encode_failure(error.what()));
+        has_failed_ = true;
+        held_.clear();
+    }
+    return finished;
+}
+
+BackendCounts Engine::total_counts() {
+    DLN_ASSERT(comm_.rank() == 0, "rank {} asks for counts", comm_.rank());
+    for (int rank = 1; rank < comm_.size(); ++rank) {
+        comm_.send(rank, wire::encode_order({.kind = wire::OrderKind::counts, .payload = {}}));
+    }
+    const auto sum = comm_.start_sum(to_values(runner_.counts()));
+    while (!sum->done()) idle();
+    idle_rounds_ = 0;
+    return backend_counts_from(sum->take());
 }
 
 void Engine::end_sums() {

@@ -57,10 +57,10 @@ bool Root::receive() {
     bool did = false;
     while (auto message = comm_.receive()) {
         did = true;
-        auto [id, result] = wire::decode_result(message->bytes);
-        if (!result.lost.empty()) {
-            throw BackendError(fmt::format("rank {}: {}", message->source, result.lost));
+        if (const auto failure = wire::failure_of(message->bytes)) {
+            throw BackendError(fmt::format("rank {}: {}", message->source, *failure));
         }
+        auto [id, result] = wire::decode_result(message->bytes);
         unit_finished(message->source, id, std::move(result));
     }
     return did;

@@ -41,6 +41,7 @@ class Root {
     [[nodiscard]] bool nothing_is_under_way() const;
     // Each returns true when it did something.
     bool expand_ready();
+    /// Throws BackendError when another rank's backend has failed.
     bool receive();
     /// Gives units to ranks that have room; those of this rank to `take_own`.
     bool hand_out(const std::function<void(Own)>& take_own);

@@ -33,7 +33,7 @@ std::string encode_result(std::uint64_t unit, const UnitResult& result) {
         {unit, std::move(texts),
          json::array({usage.calls, usage.standalone_tokens, usage.evaluated_tokens,
                       usage.generated_tokens, usage.recalled, usage.requests, usage.prompt_tokens}),
-         result.failures, bytes_of(result.first_failure), bytes_of(result.lost)}));
+         result.failures, bytes_of(result.first_failure)}));
 }
 
 std::pair<std::uint64_t, UnitResult> decode_result(const std::string& bytes) {
@@ -49,8 +49,17 @@ std::pair<std::uint64_t, UnitResult> decode_result(const std::string& bytes) {
                     .prompt_tokens = value[2][6]};
     result.failures = value[3];
     result.first_failure = text_of(value[4]);
-    result.lost = text_of(value[5]);
     return {value[0].get<std::uint64_t>(), std::move(result)};
+}
+
+// A byte that begins no array, and so no other message.
+constexpr char kFailureMark = '!';
+
+std::string encode_failure(const std::string& reason) { return kFailureMark + reason; }
+
+std::optional<std::string> failure_of(const std::string& bytes) {
+    if (bytes.empty() || bytes.front() != kFailureMark) return std::nullopt;
+    return bytes.substr(1);
 }
 
 }  // namespace dln::wire

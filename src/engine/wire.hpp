@@ -2,6 +2,7 @@
 // What travels between rank 0 and the others, as bytes (CBOR). Both ends are the same program.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -10,9 +11,10 @@
 
 namespace dln::wire {
 
-enum class OrderKind : int { unit = 0, sum = 1, stop = 2 };
+enum class OrderKind : int { unit = 0, sum = 1, stop = 2, counts = 3 };
 
-/// From rank 0. unit: compute `payload`; sum: join the sum of `task`'s table; stop: return from serve().
+/// From rank 0. unit: compute `payload`; sum: join the sum of `task`'s table; counts: join the sum of the
+/// backends' counts; stop: return from serve().
 struct Order {
     OrderKind kind = OrderKind::stop;
     TaskId task = 0;
@@ -27,5 +29,9 @@ struct Order {
 /// To rank 0: a unit is finished. Its cells are not in the message.
 [[nodiscard]] std::string encode_result(std::uint64_t unit, const UnitResult& result);
 [[nodiscard]] std::pair<std::uint64_t, UnitResult> decode_result(const std::string& bytes);
+
+/// To rank 0: the sender's backend has failed, with the reason. failure_of() gives nothing for a result.
+[[nodiscard]] std::string encode_failure(const std::string& reason);
+[[nodiscard]] std::optional<std::string> failure_of(const std::string& bytes);
 
 }  // namespace dln::wire

@@ -47,6 +47,14 @@ Json evaluation_json(const Evaluation& evaluation) {
     return json;
 }
 
+Json calls_json(const BackendCounts& counts) {
+    Json json;
+    for (const BackendCountField& field : backend_count_fields()) {
+        json[field.name] = counts.*field.member;
+    }
+    return json;
+}
+
 }  // namespace
 
 const NetworkParameters& best_parameters(const TrainState& state) {
@@ -102,6 +110,8 @@ std::string result_json(const Job& job, const TrainOutcome& outcome) {
     }
     // Depends on how often and where the run was started.
     json["measured"] = {{"recalled", outcome.recalled}, {"seconds", outcome.spent.seconds}};
+    // Of this process; a run may have had several.
+    if (outcome.counts != BackendCounts{}) json["measured"]["calls"] = calls_json(outcome.counts);
     return dump(json, 2) + "\n";
 }
 

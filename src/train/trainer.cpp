@@ -295,6 +295,7 @@ class Training {
         }
         outcome.spent = spent_with({});
         outcome.recalled = state_.usage.recalled + uncounted_.recalled;
+        outcome.counts = context_.engine.total_counts();
         run_.write_file("result.json", result_json(context_.job, outcome));
         run_.remove_file(kSpentFile);
         return outcome;

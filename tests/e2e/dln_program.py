@@ -246,7 +246,10 @@ class ProgramTest(unittest.TestCase):
         return json.loads((self.dir / run / "result.json").read_text())
 
     def outcome_json(self, run="run"):
-        """result.json without what was measured, which differs from one time to the next."""
+        """result.json without what was measured, which differs from one time to the next; None where there
+        is no such file."""
+        if not (self.dir / run / "result.json").exists():
+            return None
         return {name: part for name, part in self.result_json(run).items() if name != "measured"}
 
     def prompts_json(self, run="run"):
@@ -258,7 +261,7 @@ class ProgramTest(unittest.TestCase):
 
     def expect_same_run(self, run, other):
         """Equal byte for byte: prompts, result, metrics, and every array of every step outside timing/."""
-        self.assertEqual(self.outcome_json(run), self.outcome_json(other))
+        self.assertEqual(self.outcome_json(run), self.outcome_json(other), "result.json")
         run, other = self.dir / run, self.dir / other
         for name in ("prompts.json", "metrics.jsonl", "LATEST", "job.hash"):
             self.assertEqual(bytes_of(run / name), bytes_of(other / name), name)

@@ -42,6 +42,33 @@ void on_root(Engine& engine, const Body& body) {
     }
 }
 
+/// A backend that fails on one rank, after it has counted some calls. Others finish nothing, so that no
+/// result is left over for the next test.
+class FailingRunner : public FakeRunner {
+  public:
+    explicit FailingRunner(int rank) : rank_(rank) {}
+    std::vector<Finished> advance(std::chrono::milliseconds /*longest*/) override {
+        counts_.sent += 1;
+        if (world().rank() == rank_) throw BackendError("the server is gone");
+        return {};
+    }
+    [[nodiscard]] BackendCounts counts() const override { return counts_; }
+
+  private:
+    int rank_;
+    BackendCounts counts_;
+};
+
+/// Counts that tell the ranks apart: 1, 10, 100, ... calls.
+class CountingRunner : public FakeRunner {
+  public:
+    [[nodiscard]] BackendCounts counts() const override {
+        BackendCounts counts{.sent = 1};
+        for (int rank = 0; rank < world().rank(); ++rank) counts.sent *= 10;
+        return counts;
+    }
+};
+
 Task task_of(std::vector<Unit> units, std::size_t cells, std::vector<TaskId> needs = {}) {
     return {.needs = std::move(needs),
             .expand = [units = std::move(units)] { return units; },
@@ -213,6 +240,40 @@ Evaluated evaluate_three(Engine& engine) {
         evaluated.results.push_back(graph.result(task));
     }
     return evaluated;
+}
+
+TEST(EngineOverRanks, CountsOfAllRanksAreSummed) {
+    CountingRunner runner;
+    Engine engine(world(), runner);
+    on_root(engine, [&] {
+        std::int64_t wanted = 0;
+        for (int rank = 0; rank < world().size(); ++rank) wanted = 10 * wanted + 1;
+        EXPECT_EQ(engine.total_counts().sent, wanted);
+        TaskGraph graph;
+        const TaskId task = graph.add(task_of(fake_units(20, 1), 20));
+        engine.run(graph);
+        EXPECT_EQ(graph.result(task).table, fake_table(20, 1));
+        EXPECT_EQ(engine.total_counts().sent, wanted);
+    });
+}
+
+TEST(EngineOverRanks, BackendThatFailsOnOneRankEndsTheGraphAndCountsAreStillThere) {
+    const int last = world().size() - 1;
+    FailingRunner runner(last);
+    Engine engine(world(), runner);
+    on_root(engine, [&] {
+        TaskGraph graph;
+        graph.add(task_of(fake_units(20, 1), 20));
+        graph.add(task_of(fake_units(60, 1), 60));
+        try {
+            engine.run(graph);
+            ADD_FAILURE() << "the graph is complete";
+        } catch (const BackendError& error) {
+            const std::string who = last == 0 ? "" : "rank " + std::to_string(last) + ": ";
+            EXPECT_EQ(error.what(), who + "the server is gone");
+        }
+        EXPECT_GE(engine.total_counts().sent, 1);
+    });
 }
 
 TEST(EngineOverRanks, EvaluationOfANetworkIsEqualOnAnyNumberOfRanks) {

@@ -53,8 +53,8 @@ class Engine {
     ~Engine();
 
     /// Rank 0 only: computes the whole graph, tasks that it grows meanwhile included. The other ranks
-    /// must be in serve(). Throws EngineHalted, see halt_when(); BackendError when a rank's backend
-    /// can compute nothing more.
+    /// must be in serve(). Throws EngineHalted, see halt_when(); BackendError when any rank's backend has
+    /// failed: that rank and the others still serve, but no graph can be run any more.
     void run(TaskGraph& graph);
     /// Ranks other than 0: computes units until rank 0 calls stop_serving().
     void serve();
@@ -65,6 +65,9 @@ class Engine {
     void halt_when(std::function<bool(const EngineProgress&)> call) {
         halt_when_ = std::move(call);
     }
+    /// Rank 0 only: what became of the calls of all ranks, since each began. The other ranks must be in
+    /// serve(); also after run() has thrown BackendError.
+    [[nodiscard]] BackendCounts total_counts();
     /// Rank 0 only: lets the other ranks return from serve().
     void stop_serving();
     [[nodiscard]] const EngineTimes& times() const noexcept { return times_; }
@@ -76,7 +79,7 @@ class Engine {
     };
     void accept(std::uint64_t id, TaskId task, std::size_t first_cell, const std::string& payload);
     [[nodiscard]] std::vector<UnitRunner::Finished> advance_runner();
-    [[nodiscard]] std::vector<UnitRunner::Finished> advance_or_say_why_not();
+    [[nodiscard]] bool advance_and_report();
     void keep_cells(const Held& held, const std::vector<std::int64_t>& cells);
     [[nodiscard]] std::vector<std::int64_t> take_table(TaskId task, std::size_t cells);
     void end_sums();
@@ -96,6 +99,7 @@ class Engine {
     std::uint64_t graphs_ = 0;
     int ranks_per_core_;
     bool is_waited_for_ = false;  ///< a sum is under way
+    bool has_failed_ = false;  // on this rank, which is not 0: it takes no units any more
     int idle_rounds_ = 0;
     int quiet_rounds_ = 0;
 };

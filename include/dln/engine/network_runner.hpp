@@ -61,6 +61,7 @@ class NetworkRunner : public UnitRunner {
     void start(std::uint64_t id, const std::string& payload) override;
     [[nodiscard]] std::vector<Finished> advance(std::chrono::milliseconds wait) override;
     [[nodiscard]] std::size_t wanted_units() const override;
+    [[nodiscard]] BackendCounts counts() const override { return backend_.counts(); }
 
   private:
     struct Active;

@@ -29,8 +29,6 @@ struct UnitResult {
     Usage usage;
     std::int64_t failures = 0;  ///< requests that gave no result
     std::string first_failure;  ///< why, for people
-    /// Why the rank's backend can compute nothing more; empty while it can. There is nothing else then.
-    std::string lost;
 };
 
 /// Computes units on this rank: renders requests, gives them to the backend, reads the replies.
@@ -48,6 +46,8 @@ class UnitRunner {
     [[nodiscard]] virtual std::vector<Finished> advance(std::chrono::milliseconds wait) = 0;
     /// How many units should be under way here to keep the backend busy; may change with what is learnt.
     [[nodiscard]] virtual std::size_t wanted_units() const = 0;
+    /// What became of the calls that its units made so far.
+    [[nodiscard]] virtual BackendCounts counts() const { return {}; }
 };
 
 }  // namespace dln

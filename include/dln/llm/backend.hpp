@@ -12,6 +12,8 @@
 #include <variant>
 #include <vector>
 
+#include "dln/llm/backend_counts.hpp"
+
 namespace dln {
 
 /// The context of one call.
@@ -123,6 +125,8 @@ class Backend {
     [[nodiscard]] virtual std::size_t wanted_requests() const noexcept = 0;
     /// Tokens of the context as it would be sent, chat template included.
     [[nodiscard]] virtual int count_tokens(const Context& context) = 0;
+    /// What became of its calls so far; nothing where there are none.
+    [[nodiscard]] virtual BackendCounts counts() const { return {}; }
 };
 
 /// Runs one request to its end: for commands and tests that have nothing else to do meanwhile.

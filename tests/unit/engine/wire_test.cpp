@@ -35,7 +35,8 @@ TEST(Wire, OrderForAUnitComesBack) {
 }
 
 TEST(Wire, OtherOrdersKeepTheirKind) {
-    for (const wire::OrderKind kind : {wire::OrderKind::sum, wire::OrderKind::stop}) {
+    for (const wire::OrderKind kind :
+         {wire::OrderKind::sum, wire::OrderKind::stop, wire::OrderKind::counts}) {
         EXPECT_EQ(wire::decode_order(wire::encode_order({.kind = kind, .payload = {}})).kind, kind);
     }
 }
@@ -47,7 +48,6 @@ TEST(Wire, ResultComesBackWithoutItsCells) {
     result.usage = {1, 1LL << 40, 3, 4, 5, 6, 1LL << 41};
     result.failures = 2;
     result.first_failure = std::string("no\0\xff", 4);
-    result.lost = "no endpoint \xff";
     const auto [id, back] = wire::decode_result(wire::encode_result(77, result));
     EXPECT_EQ(id, 77U);
     EXPECT_TRUE(back.cells.empty());
@@ -55,7 +55,6 @@ TEST(Wire, ResultComesBackWithoutItsCells) {
     EXPECT_EQ(back.usage, result.usage);
     EXPECT_EQ(back.failures, 2);
     EXPECT_EQ(back.first_failure, result.first_failure);
-    EXPECT_EQ(back.lost, result.lost);
 }
 
 TEST(Payload, EvaluationComesBack) {
@@ -97,6 +96,13 @@ TEST(Payload, GenerationComesBackToTheLastBit) {
     EXPECT_EQ(back.temperature, 0.1);
     EXPECT_EQ(back.top_p, 1.0 / 3.0);
     EXPECT_EQ(back.stop, request.stop);
+}
+
+TEST(Wire, FailureIsToldFromAResult) {
+    for (const std::string& text : awkward_texts()) {
+        EXPECT_EQ(wire::failure_of(wire::encode_failure(text)), text);
+    }
+    EXPECT_EQ(wire::failure_of(wire::encode_result(33, {})), std::nullopt);
 }
 
 }  // namespace
