@@ -68,7 +68,7 @@ std::string job_hash(const Job& job, const std::vector<std::string>& data_digest
     }
     identity["train"].erase("steps");
     for (const auto* name : {"model", "replies", "threads", "endpoints", "served_model",
-                             "prompts_a_call", "deadline_seconds", "patience_seconds",
+                             "prompts_a_call", "deadline_seconds", "patience_seconds", "tries",
                              "hedge_after_medians", "price_input", "price_output"}) {
         identity["backend"].erase(name);
     }

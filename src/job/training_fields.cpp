@@ -257,6 +257,10 @@ Codec<BackendSpec> backend_fields() {
                number({.high = 86'400.0, .low_open = true}), "Http: of one call.")
         .field("patience_seconds", &BackendSpec::patience_seconds, number({.high = 604'800.0}),
                "Http: how long no server may answer before the run stops with exit code 3.")
+        .field(
+            "tries", &BackendSpec::tries, integer<int>(1, 100),
+            "Http: most tries of a call that goes wrong by itself (5xx, no full reply, an unusable "
+            "one). A server that is busy or away is waited for instead.")
         .field("hedge_after_medians", &BackendSpec::hedge_after_medians, number(),
                "Http: send a second copy of a call that takes so many times the median; 0: never.")
         .field("price_input", &BackendSpec::price_input, number(),

@@ -158,6 +158,7 @@ struct BackendSpec {
     std::string begin_text;
     double deadline_seconds = 120;
     double patience_seconds = 600;
+    int tries = 10;
     double hedge_after_medians = 0;
     double price_input = 0;   ///< money for a million prompt tokens, in whatever currency
     double price_output = 0;  ///< money for a million generated tokens

@@ -73,6 +73,7 @@ struct HttpOptions {
         begin_text;  ///< put before scored texts, for servers that score right only behind it
     double deadline_seconds = 120;   ///< of one call
     double patience_seconds = 600;   ///< how long no endpoint may answer before the run stops
+    int tries = 10;                  ///< most tries of a call that goes wrong by itself
     double hedge_after_medians = 0;  ///< a second copy of calls that take so many medians; 0: never
     int rank = 0;
     int ranks = 1;

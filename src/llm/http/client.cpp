@@ -96,8 +96,9 @@ Client::Impl::Impl(ClientOptions wanted, ModelOf reader)
 
 std::uint64_t Client::Impl::open(std::uint64_t id,
                                  std::unique_ptr<Exchange> exchange,
-                                 std::optional<std::size_t> only_endpoint) {
-    if (conversations.empty()) {
+                                 std::optional<std::size_t> only_endpoint,
+                                 bool is_check) {
+    if (conversations.size() == checks) {
         dead_since.reset();  // nothing was tried while nothing was asked
     }
     const auto order = next_order++;
@@ -105,8 +106,10 @@ std::uint64_t Client::Impl::open(std::uint64_t id,
     conversation.id = id;
     conversation.exchange = std::move(exchange);
     conversation.only_endpoint = only_endpoint;
+    conversation.is_check = is_check;
     questions += only_endpoint ? 1U : 0U;
     counters.opened += only_endpoint ? 0 : 1;
+    checks += is_check ? 1U : 0U;
     add_calls(order, conversation, conversation.exchange->begin());
     close_if_done(order);
     return order;
@@ -197,7 +200,7 @@ void Client::Impl::check_life(Time now) {
         [](const Endpoint& endpoint) { return endpoint.refuses() || !endpoint.has_place(); });
     if (all_refuse) {
         break_off(fmt::format("{}no endpoint can be used: {}", place(), reasons()));
-    } else if (now - *dead_since > options.patience && !conversations.empty()) {
+    } else if (now - *dead_since > options.patience && conversations.size() > checks) {
         break_off(
             fmt::format("{}no endpoint has been alive for {} s: {}", place(),
                         std::chrono::duration_cast<std::chrono::seconds>(now - *dead_since).count(),
@@ -293,6 +296,30 @@ std::size_t Client::most_in_flight() const noexcept {
 }
 
 const std::string& Client::failure() const noexcept { return impl_->failure; }
+
+void Client::hold_those_away() { impl_->holds_back = true; }
+
+void Client::check(std::size_t endpoint, std::unique_ptr<Exchange> exchange) {
+    if (impl_->failure.empty()) {
+        impl_->open(0, std::move(exchange), endpoint, true);
+    }
+}
+
+std::vector<CheckedEndpoint> Client::take_checked() { return std::exchange(impl_->checked, {}); }
+
+std::vector<std::size_t> Client::held() const {
+    std::vector<std::size_t> result;
+    for (std::size_t i = 0; i < impl_->endpoints.size(); ++i) {
+        if (impl_->endpoints[i].is_held()) {
+            result.push_back(i);
+        }
+    }
+    return result;
+}
+
+void Client::release(std::size_t endpoint) { impl_->endpoints.at(endpoint).hold(false); }
+
+void Client::give_up(const std::string& reason) { impl_->break_off(impl_->place() + reason); }
 
 void Client::use(ReplyStore replies) { impl_->replies = std::move(replies); }
 

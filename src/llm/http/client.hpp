@@ -77,8 +77,13 @@ struct Counters {
     std::int64_t answered = 0;                      ///< understood replies
     std::array<std::int64_t, kOutcomes> retries{};  ///< calls tried again, by the class of outcome
     std::array<std::int64_t, kTransportFaults> faults{};
-    std::int64_t malformed = 0;  ///< replies with status 200 that were none
-    std::int64_t failed = 0;     ///< calls that came to nothing, by refusal or too many tries
+    std::int64_t malformed = 0;      ///< replies with status 200 that were none
+    std::int64_t too_many = 0;       ///< replies with status 429
+    std::int64_t server_errors = 0;  ///< 5xx
+    std::int64_t come_again = 0;     ///< 408, 409, 425
+    std::int64_t refusals = 0;       ///< any other status but 200
+    std::int64_t failed = 0;         ///< calls that came to nothing, by refusal or too many tries
+    std::int64_t further_tries = 0;
     std::int64_t failovers = 0;  ///< further tries that went to another endpoint
     std::int64_t hedges = 0;
     std::int64_t hedges_won = 0;  ///< where the copy replied first
@@ -93,6 +98,12 @@ struct Counters {
 
 struct FinishedExchange {
     std::uint64_t id = 0;
+    std::unique_ptr<Exchange> exchange;
+};
+
+/// How a check ended: what was asked, or nothing when a call of it got no answer.
+struct CheckedEndpoint {
+    std::size_t endpoint = 0;
     std::unique_ptr<Exchange> exchange;
 };
 
@@ -128,6 +139,17 @@ class Client {
     /// Why nothing can be computed any more, with each endpoint's reason; empty while it can.
     [[nodiscard]] const std::string& failure() const noexcept;
     [[nodiscard]] Counters counters() const;
+    /// From now on an endpoint whose breaker opens gets nothing but questions and checks until release().
+    void hold_those_away();
+    /// Endpoints that are held.
+    [[nodiscard]] std::vector<std::size_t> held() const;
+    /// Sends an exchange to this endpoint only, as soon as it may be tried. Not looked up nor kept.
+    void check(std::size_t endpoint, std::unique_ptr<Exchange> exchange);
+    /// Checks that have ended since the last time.
+    [[nodiscard]] std::vector<CheckedEndpoint> take_checked();
+    void release(std::size_t endpoint);
+    /// Ends all work with this reason, as failure().
+    void give_up(const std::string& reason);
     /// From now on replies of exchanges are looked up and kept there; questions (ask) never are.
     void use(ReplyStore replies);
 

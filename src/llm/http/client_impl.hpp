@@ -54,6 +54,8 @@ struct Conversation {
     std::size_t handed_out = 0;
     std::map<std::size_t, PendingCall> calls;  ///< neither taken nor failed
     std::optional<std::size_t> only_endpoint;  ///< of a question; whatever it answers is the answer
+    bool is_check = false;                     ///< of an endpoint that was away
+    bool came_to_nothing = false;              ///< a call of it did
 };
 
 /// Latencies that the median is taken from.
@@ -72,7 +74,10 @@ struct Client::Impl {
     std::unordered_map<std::uint64_t, CallKey> flights;
     std::vector<FinishedExchange> finished;
     std::deque<Duration> latencies;  ///< of the last good replies
-    std::size_t questions = 0;
+    std::vector<CheckedEndpoint> checked;
+    bool holds_back = false;
+    std::size_t questions = 0;  ///< checks included
+    std::size_t checks = 0;
     std::uint64_t next_order = 0;
     std::uint64_t next_flight = 0;
     std::string model;
@@ -83,7 +88,8 @@ struct Client::Impl {
     Impl(ClientOptions wanted, ModelOf reader);
     std::uint64_t open(std::uint64_t id,
                        std::unique_ptr<Exchange> exchange,
-                       std::optional<std::size_t> only_endpoint);
+                       std::optional<std::size_t> only_endpoint,
+                       bool is_check = false);
     void add_calls(std::uint64_t order, Conversation& conversation, std::vector<Call> calls);
     /// Answers a call from the replies that are held; the calls that follow from it are added to `more`.
     [[nodiscard]] bool recall(Conversation& conversation,
@@ -102,6 +108,11 @@ struct Client::Impl {
                                                           const PendingCall& call,
                                                           Time now) const;
     void send(const CallKey& key, PendingCall& call, std::size_t endpoint, bool is_hedge, Time now);
+    /// Whether calls of the conversation may go there at all.
+    [[nodiscard]] bool may_use(const Conversation& conversation, std::size_t endpoint) const {
+        return conversation.only_endpoint ? conversation.only_endpoint == endpoint
+                                          : !endpoints[endpoint].is_held();
+    }
     [[nodiscard]] Time next_wake(Time deadline, Time now) const;
     [[nodiscard]] Time next_send(const std::set<CallKey>& waiting, Time now) const;
     [[nodiscard]] std::optional<Duration> hedge_after() const;

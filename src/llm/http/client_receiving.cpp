@@ -10,6 +10,28 @@ namespace dln::http {
 
 using std::chrono::milliseconds;
 
+namespace {
+
+void count_resent(const TransportReply& reply, Counters& counters) {
+    counters.calls += reply.resent;
+    counters.further_tries += reply.resent;
+    counters.faults[static_cast<std::size_t>(TransportFault::reset)] += reply.resent;
+}
+
+void count_status(int status, bool is_answer, Counters& counters) {
+    if (status == 429) {
+        ++counters.too_many;
+    } else if (status >= 500 && status < 600) {
+        ++counters.server_errors;
+    } else if (status == 408 || status == 409 || status == 425) {
+        ++counters.come_again;
+    } else if (status != 200) {
+        ++(is_answer ? counters.answered : counters.refusals);
+    }
+}
+
+}  // namespace
+
 void Client::Impl::handle(TransportReply reply) {
     const auto now = std::chrono::steady_clock::now();
     const auto flight = flights.extract(reply.id);
@@ -23,12 +45,16 @@ void Client::Impl::handle(TransportReply reply) {
     counters.bytes_received += static_cast<std::int64_t>(reply.bytes);
     if (reply.fault != TransportFault::none) {
         ++counters.faults[static_cast<std::size_t>(reply.fault)];
+    } else {
+        count_status(reply.status, conversation.only_endpoint.has_value(), counters);
     }
+    count_resent(reply, counters);
 
     auto why = assess(reply, options.retry, std::chrono::system_clock::now());
     Verdict verdict;
     if (why.outcome == Outcome::ok) {
-        if (!conversation.only_endpoint && !is_same_model(reply, copy.endpoint)) {
+        if ((!conversation.only_endpoint || conversation.is_check) &&
+            !is_same_model(reply, copy.endpoint)) {
             return;
         }
         verdict = conversation.exchange->take(key.index, reply.body);
@@ -39,8 +65,15 @@ void Client::Impl::handle(TransportReply reply) {
         }
     }
     auto& endpoint = endpoints[copy.endpoint];
-    endpoint.on_end(call.cost, why, reply.fault, reply.status, copy.trial, copy.sent, now);
+    for (int i = 0; i < reply.resent; ++i) {
+        endpoint.on_resent(call.cost, now);
+    }
+    endpoint.on_end(call.cost, why, reply.fault, reply.status, copy.trial, call.tries.attempts > 0,
+                    copy.sent, now);
 
+    if (holds_back && !endpoint.is_held() && endpoint.is_away(now)) {
+        endpoint.hold(true);
+    }
     if (why.outcome == Outcome::ok) {
         if (verdict.kind == Verdict::Kind::broken) {
             break_off(fmt::format("{}{}: {}", place(), endpoint.url(), verdict.reason));
@@ -63,7 +96,8 @@ void Client::Impl::handle(TransportReply reply) {
         fail_call(key, reply.status, reply.body, fmt::format("{}: {}", endpoint.url(), why.reason));
     } else {
         if (refuses_endpoint(why.outcome)) {
-            endpoint.refuse(fmt::format("{} ({})", why.reason, name_of(why.outcome)));
+            endpoint.refuse(fmt::format("{} ({}). {}", why.reason, name_of(why.outcome),
+                                        advice_for(why.outcome)));
         }
         if (call.copies.empty()) {
             try_again(key, copy, reply, why);
@@ -125,6 +159,7 @@ void Client::Impl::try_again(const CallKey& key,
     auto& tries = call.tries;
     tries.attempts += why.outcome == Outcome::retry ? 1 : 0;
     tries.busy += why.outcome == Outcome::busy ? 1 : 0;
+    tries.last_was_busy = why.outcome == Outcome::busy;
     tries.since_first = std::chrono::duration_cast<milliseconds>(now - *call.first_sent);
     std::optional<milliseconds> delay = milliseconds(0);
     if (!refuses_endpoint(why.outcome)) {
@@ -142,7 +177,9 @@ void Client::Impl::try_again(const CallKey& key,
                             .sample = static_cast<std::uint64_t>(tries.attempts + tries.busy)});
     }
     if (!delay) {
-        fail_call(key, conversation.only_endpoint ? reply.status : 0, reply.body,
+        // 500 may be the fault of one prompt of a list: the exchange then asks for each alone.
+        const bool tells = conversation.only_endpoint || reply.status == 500;
+        fail_call(key, tells ? reply.status : 0, reply.body,
                   fmt::format("given up after {} tries in {} s; the last one: {}: {}",
                               tries.attempts + tries.busy, tries.since_first.count() / 1000,
                               endpoints[copy.endpoint].url(), why.reason));
@@ -164,6 +201,7 @@ void Client::Impl::fail_call(const CallKey& key,
         replies.keep_refused(call.path, *call.body,
                              {.status = status, .body = std::string(body), .reason = reason});
     }
+    conversation.came_to_nothing = true;
     auto verdict = conversation.exchange->fail(key.index, status, body, reason);
     settle(key, std::move(verdict));
 }
@@ -175,7 +213,12 @@ void Client::Impl::close_if_done(std::uint64_t order) {
     }
     DLN_ASSERT(conversation.exchange->done(), "exchange {} waits for calls that it never made",
                conversation.id);
-    if (!conversation.only_endpoint) {
+    if (conversation.is_check) {
+        checked.push_back({.endpoint = *conversation.only_endpoint,
+                           .exchange = conversation.came_to_nothing
+                                           ? nullptr
+                                           : std::move(conversation.exchange)});
+    } else if (!conversation.only_endpoint) {
         finished.push_back({.id = conversation.id, .exchange = std::move(conversation.exchange)});
         ++counters.exchanges;
     }
@@ -194,6 +237,7 @@ void Client::Impl::drop(std::uint64_t order) {
     }
     std::erase_if(delayed, [&](const auto& entry) { return entry.second.order == order; });
     questions -= found->second.only_endpoint ? 1U : 0U;
+    checks -= found->second.is_check ? 1U : 0U;
     conversations.erase(found);
 }
 

@@ -63,8 +63,8 @@ std::optional<std::size_t> Client::Impl::endpoint_for(const Conversation& conver
         return endpoints[a].load() < endpoints[b].load();
     };
     for (std::size_t i = 0; i < endpoints.size(); ++i) {
-        const bool may = !conversation.only_endpoint || conversation.only_endpoint == i;
-        if (may && endpoints[i].ready_at(call.cost, now) <= now && (!best || is_better(i, *best))) {
+        if (may_use(conversation, i) && endpoints[i].ready_at(call.cost, now) <= now &&
+            (!best || is_better(i, *best))) {
             best = i;
         }
     }
@@ -78,6 +78,7 @@ void Client::Impl::send(
         counters.queued += std::chrono::duration_cast<std::chrono::microseconds>(now - call.queued);
     } else {
         counters.retried_tokens += static_cast<std::int64_t>(call.cost.tokens);
+        counters.further_tries += is_hedge ? 0 : 1;
         counters.failovers += !is_hedge && call.last_endpoint != endpoint ? 1 : 0;
     }
     const bool trial = endpoints[endpoint].on_send(call.cost, now);
@@ -154,7 +155,7 @@ Time Client::Impl::next_send(const std::set<CallKey>& waiting, Time now) const {
         held_up = held_up || !conversation.only_endpoint;
         const auto& cost = conversation.calls.at(key.index).cost;
         for (std::size_t i = 0; i < endpoints.size(); ++i) {
-            if (!conversation.only_endpoint || conversation.only_endpoint == i) {
+            if (may_use(conversation, i)) {
                 next = std::min(next, endpoints[i].ready_at(cost, now));
             }
         }

@@ -47,6 +47,7 @@ void Endpoint::on_end(const CallCost& cost,
                       TransportFault fault,
                       int status,
                       bool trial,
+                      bool has_failed_before,
                       Time sent,
                       Time now) {
     const auto in_flight = (cost.is_look_up() ? look_ups_ : in_flight_)--;
@@ -68,11 +69,18 @@ void Endpoint::on_end(const CallCost& cost,
     // Who answers is alive, also when the answer is no; 429 says that too much was asked, no more.
     const bool failed = assessment.outcome == Outcome::retry ||
                         (assessment.outcome == Outcome::busy && status != 429);
-    if (failed) {
+    const bool tells_nothing = !trial && has_failed_before && fault == TransportFault::none &&
+                               assessment.outcome == Outcome::retry;
+    if (failed && !tells_nothing) {
         breaker_.on_failure(trial, unreachable, now);
-    } else {
+    } else if (!failed) {
         breaker_.on_success(trial);
     }
+}
+
+void Endpoint::on_resent(const CallCost& cost, Time now) {
+    requests_.take(cost.requests, now);
+    tokens_.take(cost.tokens, now);
 }
 
 void Endpoint::on_cancel(const CallCost& cost, bool trial) {

@@ -34,6 +34,10 @@ class Endpoint {
     [[nodiscard]] bool has_place() const noexcept { return limit_.has_value(); }
     [[nodiscard]] bool refuses() const noexcept { return !refusal_.empty(); }
     [[nodiscard]] bool is_alive(Time now) const;
+    /// Whether its breaker is open, or a trial is due or under way.
+    [[nodiscard]] bool is_away(Time now) const {
+        return breaker_.state(now) != CircuitBreaker::State::closed;
+    }
     [[nodiscard]] const std::string& last_reason() const noexcept {
         return refusal_.empty() ? last_reason_ : refusal_;
     }
@@ -49,16 +53,23 @@ class Endpoint {
     /// Returns whether the call is the breaker's trial. Pre: ready_at(cost, now) <= now.
     bool on_send(const CallCost& cost, Time now);
     /// A call of that cost, which was sent at `sent`, has ended like this. Look-ups are quick whatever the
-    /// load: they tell nothing of how many calls the server can take.
+    /// load: they tell nothing of how many calls the server can take. One that `has_failed_before` and is
+    /// answered badly again tells of itself and not of the server.
     void on_end(const CallCost& cost,
                 const Assessment& assessment,
                 TransportFault fault,
                 int status,
                 bool trial,
+                bool has_failed_before,
                 Time sent,
                 Time now);
+    /// A call was sent once more on its way: it counts against the limits again.
+    void on_resent(const CallCost& cost, Time now);
     /// A call was given up before it ended.
     void on_cancel(const CallCost& cost, bool trial);
+    /// While held, an endpoint gets questions and checks only.
+    void hold(bool held) { is_held_ = held; }
+    [[nodiscard]] bool is_held() const noexcept { return is_held_; }
     /// Nothing can be had here any more.
     void refuse(const std::string& reason) { refusal_ = reason; }
 
@@ -72,6 +83,7 @@ class Endpoint {
     std::size_t in_flight_ = 0;  ///< without look-ups
     std::size_t look_ups_ = 0;   ///< in flight
     Time hold_until_ = Time::min();
+    bool is_held_ = false;
     std::string refusal_;
     std::string last_reason_;
 };

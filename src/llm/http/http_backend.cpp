@@ -4,6 +4,7 @@
 #include <charconv>
 #include <chrono>
 #include <cmath>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -17,6 +18,7 @@
 #include "llm/http/client.hpp"
 #include "llm/http/dialect.hpp"
 #include "llm/http/server_facts.hpp"
+#include "llm/http/yardstick.hpp"
 
 namespace dln {
 namespace {
@@ -65,6 +67,9 @@ ClientOptions client_options(const HttpOptions& options) {
     }
     made.transport.call_deadline = milliseconds(options.deadline_seconds);
     made.patience = milliseconds(options.patience_seconds);
+    made.retry.most_attempts = options.tries;
+    // A call that waits out an outage has not been tried for too long.
+    made.retry.total = std::max(made.retry.total, made.patience * 2);
     made.hedge_after_medians = options.hedge_after_medians;
     made.rank = options.rank;
     made.ranks = options.ranks;
@@ -80,6 +85,40 @@ std::unique_ptr<Dialect> dialect_of(const HttpOptions& options) {
                                      fmt::join(dialect_names(), ", ")));
     }
     return dialect;
+}
+
+BackendCounts counts_of(const Counters& met) {
+    using std::chrono::duration_cast;
+    const auto faults = [&](auto... kinds) {
+        return (met.faults[static_cast<std::size_t>(kinds)] + ...);
+    };
+    using enum TransportFault;
+    return {.sent = met.calls,
+            .answered = met.answered,
+            .failed = met.failed,
+            .tried_again = met.further_tries,
+            .failovers = met.failovers,
+            .copies = met.hedges,
+            .copies_won = met.hedges_won,
+            .recalled = met.recalled,
+            .busy = met.too_many,
+            .server_errors = met.server_errors,
+            .come_again = met.come_again,
+            .refusals = met.refusals,
+            .no_connection = faults(resolve, connect, tls, certificate),
+            .too_late = faults(deadline),
+            .stalled = faults(stall),
+            .lost = faults(reset),
+            .cut_off = faults(torn),
+            .too_large = faults(too_large),
+            .other_protocol = faults(protocol),
+            .unusable = met.malformed,
+            .outages = met.breaker_openings,
+            .slow_downs = met.limit_decreases,
+            .queued_ms = duration_cast<std::chrono::milliseconds>(met.queued).count(),
+            .backed_off_ms = duration_cast<std::chrono::milliseconds>(met.backed_off).count(),
+            .bytes_sent = met.bytes_sent,
+            .bytes_received = met.bytes_received};
 }
 
 class HttpBackend : public Backend {
@@ -105,6 +144,7 @@ class HttpBackend : public Backend {
     [[nodiscard]] const BackendInfo& info() const noexcept override { return info_; }
 
     void submit(std::uint64_t id, Request request) override {
+        yardstick_.note_request(id, request);
         client_.submit(id, std::visit([this](auto&& asked) { return exchange(std::move(asked)); },
                                       std::move(request)));
     }
@@ -117,8 +157,13 @@ class HttpBackend : public Backend {
             const std::int64_t recalled = client_.counters().recalled;
             usage.recalled = recalled - std::exchange(recalled_, recalled);
             completed.push_back({finished.id, finished.exchange->take_reply(), usage});
+            yardstick_.note_reply(finished.id, completed.back().reply);
         }
-        if (completed.empty() && !client_.failure().empty()) throw BackendError(client_.failure());
+        if (yardstick_.is_set()) {
+            client_.hold_those_away();
+            check_those_away();
+        }
+        if (!client_.failure().empty()) throw BackendError(client_.failure());
         return completed;
     }
 
@@ -152,12 +197,35 @@ class HttpBackend : public Backend {
         return *count;
     }
 
+    [[nodiscard]] BackendCounts counts() const override { return counts_of(client_.counters()); }
+
   private:
     std::unique_ptr<Exchange> exchange(ScoreRequest request) const {
         return dialect_->score(server_, std::move(request));
     }
     std::unique_ptr<Exchange> exchange(GenerateRequest request) const {
         return dialect_->generate(server_, std::move(request));
+    }
+
+    // Endpoints that were away may be another server now: what was scored before must score the same.
+    void check_those_away() {
+        for (const std::size_t endpoint : client_.held()) {
+            if (!checking_.insert(endpoint).second) continue;
+            client_.check(endpoint, dialect_->score(server_, yardstick_.request()));
+        }
+        for (CheckedEndpoint& checked : client_.take_checked()) {
+            checking_.erase(checked.endpoint);
+            if (!checked.exchange) continue;  // not answered: checked again
+            const std::string wrong = yardstick_.compare(checked.exchange->take_reply());
+            if (wrong.empty()) {
+                client_.release(checked.endpoint);
+            } else {
+                client_.give_up(fmt::format(
+                    "{} was away and now computes something else: {}. Expected the same model, "
+                    "started the same way. Start it again as it was, then the same command.",
+                    options_.endpoints[checked.endpoint].address, wrong));
+            }
+        }
     }
 
     void use_replies() {
@@ -269,7 +337,9 @@ class HttpBackend : public Backend {
     Client client_;
     ServerFacts server_;
     BackendInfo info_;
-    std::int64_t recalled_ = 0;  // told so far
+    Yardstick yardstick_;
+    std::set<std::size_t> checking_;  // endpoints that were away
+    std::int64_t recalled_ = 0;       // told so far
 };
 
 }  // namespace

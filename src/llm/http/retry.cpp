@@ -163,6 +163,24 @@ std::string_view name_of(Outcome outcome) {
     return kNames.at(static_cast<std::size_t>(outcome));
 }
 
+std::string_view advice_for(Outcome outcome) {
+    switch (outcome) {
+        case Outcome::quota:
+            return "The account is used up: top it up or give another key, then start the same "
+                   "command again.";
+        case Outcome::unauthorised:
+            return "Check the key (key_env or key_file) and what it may be used for.";
+        case Outcome::no_such_model:
+            return "Check the address and the model's name (served_model).";
+        case Outcome::misdirected:
+            return "Check the address: it must be that of the server itself.";
+        case Outcome::long_wait:
+            return "Start the same command again when that time is over.";
+        default:
+            return "";
+    }
+}
+
 bool refuses_endpoint(Outcome outcome) { return outcome >= Outcome::quota; }
 
 std::optional<milliseconds> parse_retry_after(std::string_view value,
@@ -226,9 +244,10 @@ std::optional<milliseconds> next_delay(const RetryPolicy& policy,
     if (tries.attempts >= policy.most_attempts || tries.busy >= policy.most_busy_attempts) {
         return std::nullopt;
     }
-    const int doublings = std::clamp(tries.attempts + tries.busy - 1, 0, 30);
-    const auto bound = std::min<std::int64_t>(policy.longest_delay.count(),
-                                              policy.first_delay.count() << doublings);
+    const int alike = tries.last_was_busy ? tries.busy : tries.attempts;
+    const auto longest = tries.last_was_busy ? policy.longest_delay : policy.longest_retry_delay;
+    const auto bound = std::min<std::int64_t>(longest.count(), policy.first_delay.count()
+                                                                   << std::clamp(alike - 1, 0, 30));
     const auto jitter = CounterRng(key).uniform() * static_cast<double>(bound);
     const auto delay =
         retry_after.value_or(milliseconds(0)) + milliseconds(static_cast<std::int64_t>(jitter));

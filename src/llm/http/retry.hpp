@@ -30,12 +30,16 @@ inline constexpr std::size_t kOutcomes = 9;
 [[nodiscard]] std::string_view name_of(Outcome outcome);
 /// True for outcomes that another call to the same endpoint would meet too.
 [[nodiscard]] bool refuses_endpoint(Outcome outcome);
+/// What a user can do about such an outcome, as a sentence; empty for the others.
+[[nodiscard]] std::string_view advice_for(Outcome outcome);
 
 struct RetryPolicy {
-    int most_attempts = 6;        ///< outcomes `retry` of one call
+    int most_attempts = 10;       ///< outcomes `retry` of one call
     int most_busy_attempts = 60;  ///< outcomes `busy` of one call
     std::chrono::milliseconds first_delay{500};
-    std::chrono::milliseconds longest_delay{30'000};
+    std::chrono::milliseconds longest_delay{30'000};  ///< while the server is busy
+    /// After outcome `retry`: the server takes calls, so waiting for long gains nothing.
+    std::chrono::milliseconds longest_retry_delay{5'000};
     std::chrono::milliseconds longest_retry_after{300'000};  ///< more than that is `long_wait`
     std::chrono::milliseconds total{1'200'000};              ///< from the first attempt on
 };
@@ -60,11 +64,12 @@ struct Assessment {
 struct Tries {
     int attempts = 0;  ///< that ended in `retry`
     int busy = 0;      ///< that ended in `busy`
+    bool last_was_busy = false;
     std::chrono::milliseconds since_first{0};
 };
 
-/// How long to wait before the next try: drawn evenly from 0 to a bound that doubles with each try (full
-/// jitter), after Retry-After where there is one. Nothing when a limit of the policy has been reached.
+/// How long to wait before the next try: drawn evenly from 0 to a bound that doubles with each try of the
+/// last one's kind (full jitter), after Retry-After where there is one. Nothing when a limit of the policy has been reached.
 [[nodiscard]] std::optional<std::chrono::milliseconds> next_delay(
     const RetryPolicy& policy,
     const Tries& tries,

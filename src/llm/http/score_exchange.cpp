@@ -285,9 +285,10 @@ Verdict ScoreExchange::fail(std::size_t index,
         for (const Ask& ask : asks) add_call(make_call({&ask, 1}), {ask}, verdict.more);
     } else {
         verdict.kind = Verdict::Kind::refused;
-        verdict.reason = status == 0 ? printable(reason)
-                                     : fmt::format("the server refused this (HTTP {}): {}", status,
-                                                   server_words(body));
+        verdict.reason =
+            status == 0 || status >= 500
+                ? printable(reason)
+                : fmt::format("the server refused this (HTTP {}): {}", status, server_words(body));
         if (verdict.reason.empty()) verdict.reason = "no answer from the server";
         for (const Ask& ask : asks) {
             give_up(ask, verdict.reason);

@@ -105,7 +105,7 @@ ClientOptions to(const std::vector<std::string>& urls) {
     }
     options.place = "job.json: /backend";
     options.retry.first_delay = milliseconds(10);
-    options.retry.longest_delay = milliseconds(40);
+    options.retry.longest_delay = options.retry.longest_retry_delay = milliseconds(40);
     options.breaker.first_cool_down = milliseconds(30);
     options.breaker.longest_cool_down = milliseconds(60);
     options.transport.call_deadline = milliseconds(5000);
@@ -319,7 +319,7 @@ TEST(Client, FailsTheItemAfterItsAttempts) {
     auto options = to(server);
     options.retry.most_attempts = 3;
     Client client(std::move(options), model_in);
-    EXPECT_THAT(one(client), AllOf(StartsWith("0 failed 0 given up after 3 tries"),
+    EXPECT_THAT(one(client), AllOf(StartsWith("0 failed 500 given up after 3 tries"),
                                    HasSubstr("HTTP status 500: no luck"), HasSubstr(server.url())));
     EXPECT_EQ(server.requests(), 3);
     EXPECT_EQ(client.counters().failed, 1);
@@ -429,6 +429,58 @@ TEST(Client, AsksAServerThatIsDownOneCallAtATime) {
     EXPECT_THAT(client.poll(milliseconds(300)), IsEmpty());
     EXPECT_EQ(client.counters().calls, 1);
     EXPECT_EQ(client.counters().breaker_openings, 1);
+}
+
+TEST(Client, OneCallThatAlwaysFailsDoesNotCondemnTheServer) {
+    LoopbackServer server([](const SeenRequest& request, Wire& wire) {
+        request.body == "bad" ? wire.answer(500, "no luck") : answer_well(request, wire);
+    });
+    auto options = to(server);
+    options.retry.most_attempts = 8;
+    options.breaker.failures_to_open = 3;
+    Client client(std::move(options), model_in);
+    client.submit(1, std::make_unique<Talk>(std::vector<std::string>{"bad"}));
+    EXPECT_THAT(finish(client, 1), SizeIs(1));
+    EXPECT_EQ(server.requests(), 8);
+    EXPECT_EQ(client.counters().server_errors, 8);
+    EXPECT_EQ(client.counters().breaker_openings, 0);
+    EXPECT_EQ(one(client), "0 ok hello");
+}
+
+TEST(Client, CallsThatAllFailCondemnTheServer) {
+    LoopbackServer server(always(500, "no luck"));
+    auto options = to(server);
+    options.breaker.failures_to_open = 3;
+    Client client(std::move(options), model_in);
+    for (std::uint64_t id = 1; id <= 3; ++id) {
+        client.submit(id, std::make_unique<Talk>(std::vector<std::string>{"x"}));
+    }
+    (void)finish(client, 3);
+    EXPECT_GE(client.counters().breaker_openings, 1);
+}
+
+TEST(Client, EndpointThatWasAwayIsHeldUntilItIsReleased) {
+    LoopbackServer server(answer_well);
+    Client client(to(server), model_in);
+    client.hold_those_away();
+    EXPECT_EQ(one(client), "0 ok hello");
+    EXPECT_THAT(client.held(), IsEmpty());
+    server.stop();
+    client.submit(1, std::make_unique<Talk>(std::vector<std::string>{"a"}));
+    while (client.counters().breaker_openings == 0) {
+        EXPECT_THAT(client.poll(milliseconds(10)), IsEmpty());
+    }
+    server.start();
+    EXPECT_THAT(client.held(), ElementsAre(0U));
+    client.check(0, std::make_unique<Talk>(std::vector<std::string>{"check"}));
+    std::vector<CheckedEndpoint> checked;
+    while (checked.empty()) {
+        EXPECT_THAT(client.poll(milliseconds(10)), IsEmpty()) << "held";
+        checked = client.take_checked();
+    }
+    EXPECT_TRUE(checked[0].exchange != nullptr);
+    client.release(0);
+    EXPECT_THAT(finish(client, 1), SizeIs(1));
 }
 
 TEST(Client, SpreadsCallsOverEndpoints) {

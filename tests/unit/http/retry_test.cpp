@@ -124,7 +124,7 @@ RandomKey key(std::uint64_t call) {
 TEST(NextDelay, DoublesItsBoundUpToTheLongestWithFullJitter) {
     const RetryPolicy policy{.most_attempts = 100,
                              .first_delay = milliseconds(100),
-                             .longest_delay = milliseconds(1000)};
+                             .longest_retry_delay = milliseconds(1000)};
     for (const auto& [attempts, bound] :
          {std::pair(1, 100), {2, 200}, {4, 800}, {5, 1000}, {99, 1000}}) {
         milliseconds least = milliseconds::max();
@@ -138,6 +138,19 @@ TEST(NextDelay, DoublesItsBoundUpToTheLongestWithFullJitter) {
         EXPECT_LE(most.count(), bound) << attempts;
         EXPECT_GT(most.count(), bound * 9 / 10) << attempts;
     }
+}
+
+TEST(NextDelay, IsLongerForABusyServerThanForAReplyThatWentWrong) {
+    const RetryPolicy policy{.most_attempts = 100,
+                             .first_delay = milliseconds(100),
+                             .longest_delay = milliseconds(100'000),
+                             .longest_retry_delay = milliseconds(1000)};
+    const Tries wrong{.attempts = 8, .busy = 8};
+    const Tries busy{.attempts = 8, .busy = 8, .last_was_busy = true};
+    for (std::uint64_t call = 0; call < 100; ++call) {
+        EXPECT_LE(*next_delay(policy, wrong, {}, key(call)), milliseconds(1000));
+    }
+    EXPECT_GT(*next_delay(policy, busy, {}, key(1)), milliseconds(1000));
 }
 
 TEST(NextDelay, IsAFunctionOfItsKey) {
