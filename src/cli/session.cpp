@@ -159,12 +159,14 @@ void Session::start(const Replies& wanted) {
 
 void Session::count_held(const JournalCounts& counts) {
     replies_held_ = counts.held;
-    if (comm_.rank() != 0 || counts.skipped_lines + counts.torn_tails + counts.conflicts == 0)
-        return;
-    spdlog::warn(
-        "the journal has {} damaged lines, {} torn ends and {} replies to what was answered "
-        "already; what they held is not used",
-        counts.skipped_lines, counts.torn_tails, counts.conflicts);
+    if (comm_.rank() != 0) return;
+    if (counts.skipped_lines > 0) {
+        spdlog::warn("the journal has {} damaged line{}; what {} held is not known any more",
+                     counts.skipped_lines, counts.skipped_lines == 1 ? "" : "s",
+                     counts.skipped_lines == 1 ? "it" : "they");
+    }
+    spdlog::debug("journal: {} replies held, {} torn ends, {} other replies to what was answered",
+                  counts.held, counts.torn_tails, counts.conflicts);
 }
 
 int Session::run(const std::function<int()>& body, std::FILE* summary) {
