@@ -99,9 +99,7 @@ std::string result_json(const Job& job, const TrainOutcome& outcome) {
     const Usage& usage = outcome.state.usage;
     json["usage"] = {{"calls", usage.calls},
                      {"standalone_tokens", usage.standalone_tokens},
-                     {"generated_tokens", usage.generated_tokens},
-                     {"requests", usage.requests},
-                     {"prompt_tokens", usage.prompt_tokens}};
+                     {"generated_tokens", usage.generated_tokens}};
     json["spent"] = {{"requests", outcome.spent.requests},
                      {"prompt_tokens", outcome.spent.prompt_tokens},
                      {"generated_tokens", outcome.spent.generated_tokens}};

@@ -136,8 +136,8 @@ void write_state(const TrainState& state, StepDocument& document) {
     arrays["state/calls"] = Array::scalar(state.usage.calls);
     arrays["state/standalone_tokens"] = Array::scalar(state.usage.standalone_tokens);
     arrays["state/generated_tokens"] = Array::scalar(state.usage.generated_tokens);
-    arrays["state/requests"] = Array::scalar(state.usage.requests);
-    arrays["state/prompt_tokens"] = Array::scalar(state.usage.prompt_tokens);
+    arrays["timing/requests"] = Array::scalar(state.usage.requests);
+    arrays["timing/prompt_tokens"] = Array::scalar(state.usage.prompt_tokens);
     // How much of it had to be computed depends on which rank had which prefix: a measurement.
     arrays["timing/evaluated_tokens"] = Array::scalar(state.usage.evaluated_tokens);
     arrays["timing/recalled"] = Array::scalar(state.usage.recalled);
@@ -161,8 +161,8 @@ TrainState read_state(const StepDocument& document) {
                    .evaluated_tokens = document.integer("timing/evaluated_tokens"),
                    .generated_tokens = document.integer("state/generated_tokens"),
                    .recalled = document.integer("timing/recalled"),
-                   .requests = integer_or_zero("state/requests", document),
-                   .prompt_tokens = integer_or_zero("state/prompt_tokens", document)};
+                   .requests = integer_or_zero("timing/requests", document),
+                   .prompt_tokens = integer_or_zero("timing/prompt_tokens", document)};
     return state;
 }
 

@@ -78,8 +78,8 @@ void write_step(const StepRecord& record, StepDocument& document) {
     document.arrays["step/calls"] = Array::scalar(record.usage.calls);
     document.arrays["step/standalone_tokens"] = Array::scalar(record.usage.standalone_tokens);
     document.arrays["step/generated_tokens"] = Array::scalar(record.usage.generated_tokens);
-    document.arrays["step/requests"] = Array::scalar(record.usage.requests);
-    document.arrays["step/prompt_tokens"] = Array::scalar(record.usage.prompt_tokens);
+    document.arrays["timing/step_requests"] = Array::scalar(record.usage.requests);
+    document.arrays["timing/step_prompt_tokens"] = Array::scalar(record.usage.prompt_tokens);
     document.arrays["timing/step_evaluated_tokens"] = Array::scalar(record.usage.evaluated_tokens);
 }
 

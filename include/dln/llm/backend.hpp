@@ -88,7 +88,7 @@ struct Usage {
     /// of a list is one, further tries of it are none, nor are look-ups such as a server's tokeniser.
     std::int64_t requests = 0;
     /// Tokens of those prompts as the server counted them, cached ones included: what is billed as input.
-    /// Estimated where a server does not say.
+    /// The token that servers generate beside scores counts here too. Estimated where a server does not say.
     std::int64_t prompt_tokens = 0;
     Usage& operator+=(const Usage& other);
     friend bool operator==(const Usage&, const Usage&) = default;

@@ -370,8 +370,9 @@ void ScoreExchange::count(const CountedTokens& counted, std::size_t prompt_token
     const std::int64_t prompt = counted.prompt.value_or(static_cast<std::int64_t>(prompt_tokens));
     const std::int64_t generated = counted.completion.value_or(0);
     usage_.evaluated_tokens += std::max<std::int64_t>(prompt - counted.cached, 0) + generated;
-    usage_.prompt_tokens += prompt;
-    usage_.generated_tokens += generated;
+    // The token that servers generate beside scores: generated_tokens is that of generations, which does
+    // not depend on how often a text had to be scored.
+    usage_.prompt_tokens += prompt + generated;
 }
 
 }  // namespace dln::http

@@ -53,9 +53,8 @@ TEST(OpenAiScore, ScoresTheTokensBehindTheContext) {
     EXPECT_EQ(talk.usage(), (Usage{.calls = 1,
                                    .standalone_tokens = 6,
                                    .evaluated_tokens = 7,
-                                   .generated_tokens = 1,
                                    .requests = 1,
-                                   .prompt_tokens = 6}));
+                                   .prompt_tokens = 7}));
     EXPECT_THAT(talk.score().token_log_probs, ElementsAre(-0.5, -2.25));
 }
 
@@ -326,7 +325,7 @@ TEST(OpenAiScoreList, IsSplitWhenOnePromptCanBeTheCause) {
         EXPECT_THAT(talk.take_fixture(4, "vllm_echo_ids"), HasKind(kTaken));
         EXPECT_THAT(talk.fail(5, status, fixture("vllm_error_too_long")), HasKind(kRefused));
         EXPECT_EQ(talk.usage().requests, 2) << "the list counts with its parts";
-        EXPECT_EQ(talk.usage().prompt_tokens, 6);
+        EXPECT_EQ(talk.usage().prompt_tokens, 7);
         const auto scores = talk.scores();
         EXPECT_THAT(scores[0][0].token_log_probs, ElementsAre(-0.5, -2.25));
         EXPECT_THAT(scores[0][1], FailsWith("maximum context length"));

@@ -269,9 +269,8 @@ TEST(LlamaServerScore, PutsTokensTogetherInAnyOrder) {
         EXPECT_EQ(talk.usage(), (Usage{.calls = 1,
                                        .standalone_tokens = 6,
                                        .evaluated_tokens = 4,
-                                       .generated_tokens = 2,
                                        .requests = 2,
-                                       .prompt_tokens = 9}));
+                                       .prompt_tokens = 11}));
         EXPECT_THAT(talk.score().token_log_probs, kYes);
     }
 }

@@ -131,7 +131,7 @@ TEST(State, MissingPartIsACheckpointErrorThatNamesIt) {
     StepDocument whole;
     write_state(full_state(), whole);
     for (const auto& [path, array] : whole.arrays) {
-        if (path == "state/requests" || path == "state/prompt_tokens") continue;
+        if (path == "timing/requests" || path == "timing/prompt_tokens") continue;
         StepDocument document = whole;
         document.arrays.erase(path);
         EXPECT_THAT([&] { (void)read_state(document); },
@@ -142,8 +142,8 @@ TEST(State, MissingPartIsACheckpointErrorThatNamesIt) {
 TEST(State, FilesOfOlderProgramsKnowNoRequests) {
     StepDocument document;
     write_state(full_state(), document);
-    document.arrays.erase("state/requests");
-    document.arrays.erase("state/prompt_tokens");
+    document.arrays.erase("timing/requests");
+    document.arrays.erase("timing/prompt_tokens");
     const TrainState state = read_state(document);
     EXPECT_EQ(state.usage.requests, 0);
     EXPECT_EQ(state.usage.prompt_tokens, 0);
