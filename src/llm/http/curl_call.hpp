@@ -92,6 +92,15 @@ struct CurlCall {
     CurlCall& operator=(const CurlCall&) = delete;
     ~CurlCall() { curl_easy_cleanup(easy); }
 
+    /// Forgets the call before.
+    void start() {
+        header_bytes = 0;
+        times_sent = 0;
+        encoded = began = false;
+        own_fault = TransportFault::none;
+        error[0] = '\0';
+        sent = std::chrono::steady_clock::now();
+    }
     [[nodiscard]] bool refuse(TransportFault fault) {
         own_fault = fault;
         return false;

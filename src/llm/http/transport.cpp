@@ -154,8 +154,7 @@ CurlCall& Transport::Impl::idle_call(std::size_t endpoint) {
 void Transport::Impl::release(CurlCall& call) {
     curl_multi_remove_handle(multi, call.easy);
     busy.erase(call.reply.id);
-    bytes_together -= call.body_bytes;
-    call.body_bytes = 0;
+    bytes_together -= std::exchange(call.body_bytes, 0);
     call.body.reset();
     call.reply = {};
     endpoints[call.endpoint].idle.push_back(&call);
@@ -372,12 +371,7 @@ void Transport::send(std::uint64_t id,
     }
     call.body = std::move(body);
     call.reply.id = id;
-    call.header_bytes = 0;
-    call.times_sent = 0;
-    call.encoded = call.began = false;
-    call.own_fault = TransportFault::none;
-    call.error[0] = '\0';
-    call.sent = Clock::now();
+    call.start();
     impl_->busy.emplace(id, &call);
     check(curl_multi_add_handle(impl_->multi, call.easy), "curl_multi_add_handle");
 }
