@@ -39,7 +39,7 @@ struct TrainOutcome {
     TrainState state;
     Spending spent;             ///< by the whole run, the evaluations on test included
     std::int64_t recalled = 0;  ///< replies that the journal held, of those
-    BackendCounts counts;  ///< of this process, all ranks
+    BackendCounts counts;       ///< of this process, all ranks
 };
 
 /// Runs the job to its end. `program_version` goes into step files; `ranks` into their timing. Throws

@@ -19,7 +19,6 @@
 namespace dln::http {
 
 namespace {
-
 using Clock = std::chrono::steady_clock;
 // Shorter keys ("EMPTY", "none") guard nothing and may be words of an answer.
 constexpr std::size_t kRealKeyBytes = 16;

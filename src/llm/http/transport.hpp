@@ -39,7 +39,7 @@ struct TransportOptions {
     std::size_t most_bytes = 64U << 20U;            ///< of a reply's body, chunked or not
     std::size_t most_bytes_together = 128U << 20U;  ///< of the bodies of all calls in flight
     std::size_t most_header_bytes = 64U << 10U;     ///< of a reply's header lines together
-    std::size_t most_connections = 64;  ///< HTTP/1.1 needs one for each call in flight
+    std::size_t most_connections = 64;              ///< HTTP/1.1 needs one for each call in flight
 };
 
 /// Why a call has no HTTP status. The order is that of counters.
