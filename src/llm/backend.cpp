@@ -21,4 +21,16 @@ Completion run_request(Backend& backend, Request request) {
     }
 }
 
+std::vector<Completion> run_requests(Backend& backend, std::vector<Request> requests) {
+    std::vector<Completion> completions(requests.size());
+    for (std::size_t i = 0; i < requests.size(); ++i) backend.submit(i, std::move(requests[i]));
+    for (std::size_t open = requests.size(); open > 0;) {
+        for (Completion& completion : backend.poll(std::chrono::milliseconds(100))) {
+            completions.at(completion.id) = std::move(completion);
+            --open;
+        }
+    }
+    return completions;
+}
+
 }  // namespace dln

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "dln/llm/backend_counts.hpp"
+#include "dln/llm/request_cost.hpp"
 
 namespace dln {
 
@@ -109,6 +110,7 @@ struct BackendInfo {
     std::string description;  ///< one line for people
     /// What servers said of themselves, as JSON: what a replay without them needs. Empty elsewhere.
     std::string facts;
+    RequestManner manner;     ///< what requests become, for plans
 };
 
 class Backend {
@@ -127,10 +129,15 @@ class Backend {
     [[nodiscard]] virtual int count_tokens(const Context& context) = 0;
     /// What became of its calls so far; nothing where there are none.
     [[nodiscard]] virtual BackendCounts counts() const { return {}; }
+    /// False: nobody can count the tokens of such a context but the model when it is asked, and
+    /// count_tokens guesses.
+    [[nodiscard]] virtual bool counts_exactly(const Context& /*context*/) const { return true; }
 };
 
 /// Runs one request to its end: for commands and tests that have nothing else to do meanwhile.
 /// Pre: nothing is pending on `backend`.
 [[nodiscard]] Completion run_request(Backend& backend, Request request);
+/// Runs requests beside each other; completions in the order of the requests. Pre: the same.
+[[nodiscard]] std::vector<Completion> run_requests(Backend& backend, std::vector<Request> requests);
 
 }  // namespace dln

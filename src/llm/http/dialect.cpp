@@ -29,6 +29,14 @@ std::string Dialect::reply_model(std::string_view body) const {
     return outermost_text(body, "model");
 }
 
+RequestManner echo_manner(const ServerFacts& server, bool takes_lists) {
+    const bool is_listed = takes_lists && server.prompts_a_call > 1;
+    return {.score = server.can_tokenise ? ScoreManner::target : ScoreManner::target_and_context,
+            .drawn_a_score = 1.0,
+            .recalls_scores = !is_listed,
+            .recalls_texts = !is_listed};
+}
+
 std::unique_ptr<Dialect> make_dialect(std::string_view name) {
     for (const Entry& entry : kDialects) {
         if (entry.name == name) return entry.make();

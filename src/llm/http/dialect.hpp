@@ -105,6 +105,8 @@ class Dialect {
                                             int status,
                                             std::string_view body,
                                             ServerFacts& server) const = 0;
+    /// What requests become, for plans.
+    [[nodiscard]] virtual RequestManner manner(const ServerFacts& server) const = 0;
     /// How many tokens a text has, where the server can say (by default it cannot): the call and how to
     /// read its reply.
     [[nodiscard]] virtual std::optional<Call> count_tokens(const ServerFacts& server,
@@ -114,6 +116,9 @@ class Dialect {
     /// "model". The client compares it with the first one.
     [[nodiscard]] virtual std::string reply_model(std::string_view body) const;
 };
+
+/// The manner of dialects whose servers echo prompts: `takes_lists` of prompts, for scores and texts.
+[[nodiscard]] RequestManner echo_manner(const ServerFacts& server, bool takes_lists);
 
 /// The dialect of that name: openai, openai-chat, together, sglang, tgi, llama-server. Null: none.
 [[nodiscard]] std::unique_ptr<Dialect> make_dialect(std::string_view name);

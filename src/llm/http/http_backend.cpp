@@ -132,6 +132,7 @@ class HttpBackend : public Backend {
         info_.kind = "http";
         info_.model = fmt::format("{}:{}", dialect_->name(), server_.model);
         info_.context_tokens = server_.context_tokens;
+        info_.manner = dialect_->manner(server_);
         if (options_.replies) use_replies();
         info_.has_chat_template = true;
         info_.description =
@@ -198,6 +199,9 @@ class HttpBackend : public Backend {
     }
 
     [[nodiscard]] BackendCounts counts() const override { return counts_of(client_.counters()); }
+    [[nodiscard]] bool counts_exactly(const Context& context) const override {
+        return dialect_->count_tokens(server_, context).has_value();
+    }
 
   private:
     std::unique_ptr<Exchange> exchange(ScoreRequest request) const {

@@ -80,6 +80,12 @@ class LlamaServerDialect final : public Dialect {
         return fmt::format("/tokenize answered HTTP {} without tokens: is this llama-server?",
                            status);
     }
+    RequestManner manner(const ServerFacts& /*server*/) const override {
+        return {.score = ScoreManner::token,
+                .drawn_a_score = 1.0,
+                .recalls_scores = true,
+                .recalls_texts = true};
+    }
     std::optional<Call> count_tokens(const ServerFacts& server,
                                      const Context& context) const override {
         // A chat takes two calls: its template, then its tokens.

@@ -157,6 +157,9 @@ class OpenAiDialect final : public Dialect {
         return {};
     }
 
+    RequestManner manner(const ServerFacts& server) const override {
+        return echo_manner(server, true);
+    }
     std::optional<Call> count_tokens(const ServerFacts& server,
                                      const Context& context) const override {
         if (!server.can_tokenise) return std::nullopt;

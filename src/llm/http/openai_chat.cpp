@@ -78,6 +78,9 @@ class OpenAiChatDialect final : public Dialect {
                       ServerFacts& server) const override {
         return learn_models(status, body, server);
     }
+    RequestManner manner(const ServerFacts& /*server*/) const override {
+        return {.score = ScoreManner::none, .recalls_texts = true};
+    }
 
   private:
     CompletionsWriter neutral_{options(true)};

@@ -126,6 +126,12 @@ class SglangDialect final : public Dialect {
         if (index == 2) learn_rendering(status, body, server);
         return {};
     }
+    RequestManner manner(const ServerFacts& server) const override {
+        RequestManner manner = echo_manner(server, true);
+        manner.drawn_a_score = 0.0;
+        manner.recalls_scores = true;  // a list has the targets of one item
+        return manner;
+    }
     std::optional<Call> count_tokens(const ServerFacts& server,
                                      const Context& context) const override {
         if (!server.can_tokenise) return std::nullopt;

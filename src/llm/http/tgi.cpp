@@ -176,6 +176,9 @@ class TgiDialect final : public Dialect {
         }
         return {};
     }
+    RequestManner manner(const ServerFacts& server) const override {
+        return echo_manner(server, false);
+    }
     std::optional<Call> count_tokens(const ServerFacts& server,
                                      const Context& context) const override {
         if (!server.can_tokenise || context.chat) return std::nullopt;

@@ -77,6 +77,9 @@ class TogetherDialect final : public Dialect {
                       ServerFacts& server) const override {
         return learn_models(status, body, server);
     }
+    RequestManner manner(const ServerFacts& server) const override {
+        return echo_manner(server, false);
+    }
 
   private:
     TogetherEcho echo_;
