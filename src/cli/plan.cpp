@@ -3,76 +3,73 @@
 #include "dln/train/plan.hpp"
 
 #include <memory>
+#include <optional>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "dln/cli/commands.hpp"
-#include "dln/llm/probe.hpp"
 #include "dln/train/trainer.hpp"
 
 #include "cli/job_options.hpp"
+#include "cli/plan_report.hpp"
 #include "cli/ranks.hpp"
 #include "cli/session.hpp"
 
 namespace dln {
 namespace {
 
-struct PlanOptions {
+struct CommandOptions {
     JobOptions job;
     bool measure = false;
+    bool no_samples = false;
+    bool json = false;
 };
 
-void print_row(const char* name, const PlannedWork& work, std::int64_t times) {
-    const PlannedWork all = work.times(times);
-    fmt::print("{:<22} {:>6} {:>14} {:>14} {:>16} {:>16}\n", name, times, all.scoring_calls,
-               all.generation_calls, all.context_tokens, all.generated_tokens);
+int plan_and_print(Session& session, const CommandOptions& options) {
+    const Job& job = session.job();
+    const Plan plan = make_plan(job, session.network(), session.splits(), session.backend(),
+                                {.samples_texts = !options.no_samples,
+                                 .engine = options.measure ? &session.engine() : nullptr});
+    std::optional<PlanTiming> timing;
+    if (options.measure) {
+        const PlanSpeed speed = measure_speed(job, session.network(), session.splits(),
+                                              session.backend(), session.comm().size());
+        timing = PlanTiming{speed, time_of(plan, speed)};
+    }
+    if (options.json) {
+        fmt::print("{}\n", plan_to_json(job, session.backend().info(), plan, timing).dump(2));
+    } else {
+        print_plan(job, session.backend().info(), plan, timing);
+    }
+    return 0;
 }
 
-void print_plan(const Plan& plan) {
-    fmt::print("upper bounds; a row has the sums over all its times\n");
-    fmt::print("{:<22} {:>6} {:>14} {:>14} {:>16} {:>16}\n", "", "times", "scoring calls",
-               "generations", "context tokens", "new tokens");
-    print_row("step", plan.step, plan.steps);
-    print_row("dev evaluation", plan.dev, plan.dev_evaluations);
-    print_row("test evaluation", plan.test, 1);
-    print_row("total", plan.total(), 1);
-    fmt::print("longest chain of dependent calls: {}\n", plan.longest_chain);
-}
-
-int run_plan(Communicator& comm, const PlanOptions& options) {
+int run_plan(Communicator& comm, const CommandOptions& options) {
     Session session(
         comm, [&] { return read_job(options.job); }, {},
         [](Session& ready) { check_trainable(ready.job()); });
     session.start();
-    if (comm.rank() != 0) return 0;
-    const Plan plan =
-        make_plan(session.job(), session.network(), session.splits(), session.backend());
-    fmt::print("{}: {}\n", session.job().name, session.backend().info().description);
-    print_plan(plan);
-    if (options.measure) {
-        const ProbeReport report = probe_backend(session.backend());
-        const PlannedWork all = plan.total();
-        const double seconds =
-            static_cast<double>(all.scoring_calls) / report.scored_items_per_second +
-            static_cast<double>(all.generated_tokens) / report.generated_tokens_per_second;
-        fmt::print(
-            "at {:.0f} items scored and {:.0f} tokens generated a second: about {:.0f} s on one "
-            "rank\n",
-            report.scored_items_per_second, report.generated_tokens_per_second, seconds);
-    }
-    return 0;
+    return session.run([&] { return plan_and_print(session, options); });
 }
 
 }  // namespace
 
 void add_plan_command(CLI::App& app, Chosen& chosen) {
-    auto options = std::make_shared<PlanOptions>();
+    auto options = std::make_shared<CommandOptions>();
     CLI::App* command = app.add_subcommand(
-        "plan", "Foretell calls, tokens and time of a job; nothing is trained or written");
+        "plan",
+        "Foretell requests, tokens, money and critical path of a job; nothing is trained or "
+        "written");
     add_job_options(*command, options->job);
-    command->add_flag("--measure", options->measure,
-                      "Also measure the backend's speed with a few tokens and estimate the time");
+    command->add_flag(
+        "--measure", options->measure,
+        "Also measure, with some hundred requests, how much prompts differ and how fast "
+        "the backend is, and estimate the time");
+    command->add_flag("--no-samples", options->no_samples,
+                      "Let the model write no texts for the plan: lengths are the most allowed");
+    command->add_flag("--json", options->json, "Print the plan as JSON");
     command->footer("Example:  dln plan jobs/quickstart.json --measure");
     command->callback([options, &chosen] {
         chosen = [options] {

@@ -1,145 +1,308 @@
 #include "dln/train/plan.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <string>
 
+#include "dln/random/counter_rng.hpp"
 #include "dln/train/evaluate.hpp"
 #include "dln/train/propose.hpp"
+#include "dln/train/trainer.hpp"
+
+#include "train/course.hpp"
+#include "train/plan_pricing.hpp"
+#include "train/plan_spread.hpp"
+#include "train/plan_texts.hpp"
 
 namespace dln {
 namespace {
 
-constexpr std::size_t kSample = 200;
+// Runs to simulate, fewer of long ones.
+constexpr std::size_t kRuns = 64;
+constexpr std::size_t kFewestRuns = 8;
+constexpr std::size_t kCandidatesInAllRuns = 2'000'000;
+// Texts to sample: a small share of the run's requests.
+constexpr double kFewestTexts = 16.0;
+constexpr double kMostTexts = 96.0;
+constexpr double kShareOfRun = 1.0 / 20.0;
+// Steps whose proposals are written out; later ones cost as much.
+constexpr std::size_t kStepsWithProposals = 32;
 
-// Mean tokens of a call of the last layer, over its templates and a sample of a split.
-double mean_call_tokens(const Network& network, const Dataset& split, Backend& backend) {
-    if (split.empty()) return 0.0;
-    const std::size_t last = network.depth() - 1;
-    const LayerSpec& layer = network.layer(last);
-    const std::size_t count = std::min(kSample, split.size());
-    double tokens = 0.0;
-    for (std::size_t i = 0; i < count; ++i) {
-        const std::size_t t = i % layer.templates.size();
-        const Context context = network.context(last, {layer.prompts.front(), t}, split[i].input);
-        tokens += backend.count_tokens(context);
-        std::vector<std::string> targets;
-        if (network.has_classes()) {
-            targets = network.class_forms(t).targets;
-        } else if (measure_for(network) == Measure::target) {
-            targets.push_back(network.separator(last, t) + std::string(split[i].target));
+ExampleSums sums_of(const Dataset& split, const std::vector<std::uint64_t>& examples) {
+    ExampleSums sums{.count = static_cast<double>(examples.size())};
+    for (const std::uint64_t i : examples) {
+        sums.input_bytes += static_cast<double>(split[i].input.size());
+        sums.target_bytes += static_cast<double>(split[i].target.size());
+    }
+    return sums;
+}
+
+class Planner {
+  public:
+    Planner(const Job& job,
+            const Network& network,
+            const std::vector<Dataset>& splits,
+            Backend& backend,
+            const PlanOptions& options)
+        : job_(job),
+          network_(network),
+          splits_(splits),
+          backend_(backend),
+          options_(options),
+          proposer_(job.train.proposals),
+          facts_(sample_texts(
+              job, network, splits, backend, options.samples_texts ? texts_to_sample() : 0)),
+          spreads_(options.engine == nullptr
+                       ? expected_spreads()
+                       : measured_spreads(job, network, splits, *options.engine, facts_)) {}
+
+    Plan run() {
+        Plan plan{.steps = job_.train.steps};
+        plan.dev_rounds =
+            splits_[kDevSplit].empty()
+                ? 0
+                : (job_.train.steps + job_.train.eval_every - 1) / job_.train.eval_every +
+                      (job_.train.eval_initial ? 1 : 0);
+        expect(plan);
+        bound(plan);
+        chains(plan);
+        plan.basis.replies = facts_.replies;
+        plan.basis.outputs = facts_.outputs[kProposedPrompt];
+        plan.basis.usable = facts_.usable;
+        plan.basis.sent = facts_.sent;
+        plan.basis.sent += spreads_.sent;
+        plan.basis.chance = spreads_.weights.front();
+        plan.basis.is_chance_measured = options_.engine != nullptr;
+        return plan;
+    }
+
+  private:
+    [[nodiscard]] std::size_t texts_to_sample() const {
+        const double evaluations = static_cast<double>(job_.train.steps) *
+                                   static_cast<double>(job_.train.batch_size) *
+                                   static_cast<double>(job_.train.candidates);
+        const std::vector<double> forms(
+            network_.has_classes() ? network_.class_forms(0).targets.size() : 1, 1.0);
+        const double requests =
+            measure_for(network_) == Measure::correct
+                ? evaluations
+                : evaluations * cost_of_scores(backend_.info().manner, 1.0, forms).requests;
+        return static_cast<std::size_t>(
+            std::clamp(kShareOfRun * requests, kFewestTexts, kMostTexts));
+    }
+
+    [[nodiscard]] CourseSpec course(const Pricing& pricing, bool is_most) const {
+        const std::size_t last = network_.depth() - 1;
+        const LayerSpec& layer = network_.layer(last);
+        const Measure forward = network_.has_classes() ? Measure::classes : Measure::correct;
+        const bool is_http = backend_.info().kind == "http";
+        const RequestManner& manner = backend_.info().manner;
+        const bool scores_texts = measure_for(network_) == Measure::correct;
+        CourseSpec spec{
+            .train = job_.train,
+            .steps = {},
+            .dev = all_of(kDevSplit),
+            .test = all_of(kTestSplit),
+            .templates = layer.templates.size(),
+            .initial = {},
+            .proposed = {},
+            .usable = facts_.usable,
+            .forward_is_score = forward == Measure::classes && measure_for(network_) == forward &&
+                                !job_.train.held_out_ranking,
+            .recalls_scores =
+                is_http && (scores_texts ? manner.recalls_texts : manner.recalls_scores),
+            .recalls_evaluations = is_http,
+            .counts_right = network_.scoring().objective == Objective::accuracy,
+            .right = facts_.right,
+            .cost = pricing};
+        for (const std::string& prompt : layer.prompts) {
+            spec.initial.push_back({static_cast<double>(prompt.size()), false});
         }
-        for (const std::string& target : targets) tokens += backend.count_tokens({.text = target});
+        for (const std::string& prompt : facts_.prompts) {
+            spec.proposed.push_back({static_cast<double>(prompt.size()), true});
+        }
+        if (is_most) spec.proposed.push_back({longest_prompt(), true});
+        if (spec.proposed.empty()) spec.proposed = spec.initial;
+        add_steps(pricing, is_most, spec);
+        return spec;
     }
-    return tokens / static_cast<double>(count);
-}
 
-// One evaluation of the whole network on `examples` examples.
-PlannedWork evaluation(const Network& network,
-                       std::size_t examples,
-                       double call_tokens,
-                       Measure measure) {
-    PlannedWork work;
-    const auto count = static_cast<std::int64_t>(examples);
-    for (std::size_t l = 0; l + 1 < network.depth(); ++l) {
-        work.generation_calls += count;
-        work.generated_tokens += count * network.layer(l).max_tokens;
-        work.context_tokens += static_cast<std::int64_t>(call_tokens * static_cast<double>(count));
+    // A reply without a line break, all of it a prompt.
+    [[nodiscard]] double longest_prompt() const {
+        double least = 1.0;
+        for (const auto& densities : facts_.contexts) {
+            const double mean = densities[kProposedPrompt].mean;
+            if (mean > 0.0) least = std::min(least, mean);
+        }
+        return static_cast<double>(job_.train.proposals.max_tokens) / least;
     }
-    if (measure == Measure::correct) {
-        work.generation_calls += count;
-        work.generated_tokens += count * network.layer(network.depth() - 1).max_tokens;
-    } else {
-        work.scoring_calls += count;
-    }
-    work.context_tokens += static_cast<std::int64_t>(call_tokens * static_cast<double>(count));
-    return work;
-}
 
-PlannedWork proposals(const Job& job, const Dataset& train, std::int64_t count, Backend& backend) {
-    const Proposer proposer(job.train.proposals);
-    ProposalInput input{.seed = job.seed, .prompts = job.network.layers.back().prompts};
-    for (std::size_t i = 0; i < std::min(job.train.batch_size, train.size()); ++i) {
-        input.batch.push_back({.input = std::string(train[i].input),
-                               .target = std::string(train[i].target),
-                               .output = std::string(train[i].target),
-                               .right = i % 2 == 0});
+    [[nodiscard]] ExampleSums all_of(SplitIndex split) const {
+        return sums_of(splits_[split], all_examples(splits_[split]));
     }
-    PlannedWork work;
-    for (std::int64_t i = 0; i < count; ++i) {
-        const auto item =
-            proposer.item(input, static_cast<std::size_t>(i), [](const Context&) { return true; });
-        if (!item) continue;
-        ++work.generation_calls;
-        work.context_tokens += backend.count_tokens(item->context);
-        work.generated_tokens += job.train.proposals.max_tokens;
-    }
-    return work;
-}
 
-PlannedWork one_step(const Job& job,
-                     const Network& network,
-                     const Dataset& train,
-                     double call_tokens,
-                     Backend& backend) {
-    const std::size_t batch = std::min(job.train.batch_size, train.size());
-    const std::size_t ranked = job.train.held_out_ranking && batch > 1 ? batch - batch / 2 : batch;
-    const std::size_t candidates = job.train.candidates + job.train.memory +
-                                   network.layer(network.depth() - 1).templates.size() - 1;
-    const Measure forward = network.has_classes() ? Measure::classes : Measure::correct;
-    const Measure score = measure_for(network);
-    PlannedWork work = evaluation(network, ranked * candidates, call_tokens, score);
-    const bool is_shared = forward == score && forward == Measure::classes && ranked == batch;
-    if (!is_shared) work += evaluation(network, batch, call_tokens, forward);
-    work += proposals(job, train, static_cast<std::int64_t>(job.train.candidates) - 1, backend);
-    return work;
-}
+    void add_steps(const Pricing& pricing, bool is_most, CourseSpec& spec) const {
+        const BatchSampler batches = make_batches(job_, network_, splits_[kTrainSplit]);
+        const auto steps = static_cast<std::size_t>(std::max<std::int64_t>(job_.train.steps, 0));
+        for (std::size_t s = 0; s < steps; ++s) {
+            CourseStep step;
+            step.ranked_on = batches.batch(static_cast<std::int64_t>(s));
+            step.batch = sums_of(splits_[kTrainSplit], step.ranked_on);
+            if (job_.train.held_out_ranking && step.ranked_on.size() > 1) {
+                const auto half = static_cast<std::ptrdiff_t>(step.ranked_on.size() / 2);
+                step.ranked_on.erase(step.ranked_on.begin(), step.ranked_on.begin() + half);
+            }
+            step.ranked = sums_of(splits_[kTrainSplit], step.ranked_on);
+            step.proposals = s < kStepsWithProposals
+                                 ? proposals(pricing, is_most, static_cast<std::int64_t>(s))
+                                 : spec.steps[s % kStepsWithProposals].proposals;
+            spec.steps.push_back(std::move(step));
+        }
+    }
+
+    [[nodiscard]] RequestCost proposals(const Pricing& pricing,
+                                        bool is_most,
+                                        std::int64_t step) const {
+        if (!is_most) return proposals(pricing, facts_.right, step, facts_.replies.tokens);
+        RequestCost most;
+        const double longest = job_.train.proposals.max_tokens;
+        for (const double right : {0.0, 0.5, 1.0}) {
+            const RequestCost cost = proposals(pricing, right, step, longest);
+            if (cost.input_tokens >= most.input_tokens) most = cost;
+        }
+        return most;
+    }
+
+    [[nodiscard]] RequestCost proposals(const Pricing& pricing,
+                                        double right,
+                                        std::int64_t step,
+                                        double reply_tokens) const {
+        const ProposalInput input = expected_proposal_input(job_, network_, splits_[kTrainSplit],
+                                                            step, right, facts_.prompts);
+        const double room = backend_.info().context_tokens - job_.train.proposals.max_tokens;
+        RequestCost cost;
+        for (std::size_t i = 0; i + 1 < job_.train.candidates; ++i) {
+            const double density = pricing.density(facts_.proposals[i % facts_.proposals.size()]);
+            const auto tokens = [&](const Context& context) {
+                return density * static_cast<double>(context.text.size());
+            };
+            const auto item = proposer_.item(
+                input, i, [&](const Context& context) { return tokens(context) <= room; });
+            if (item) cost += {1.0, tokens(item->context), reply_tokens};
+        }
+        return cost;
+    }
+
+    void expect(Plan& plan) const {
+        const Pricing pricing(network_, backend_.info().manner, facts_, false);
+        const CourseSpec spec = course(pricing, false);
+        const std::size_t in_a_run =
+            std::max<std::size_t>(spec.steps.size() * job_.train.candidates, 1);
+        const std::size_t runs = std::clamp(kCandidatesInAllRuns / in_a_run, kFewestRuns, kRuns);
+        std::vector<RequestCost> totals;
+        for (std::size_t run = 0; run < runs; ++run) {
+            CounterRng random(
+                {.seed = job_.seed, .role = RandomRole::plan, .example = 1, .sample = run});
+            const double place = (static_cast<double>(run) + 0.5) / static_cast<double>(runs);
+            const Course one = simulate_course(spec, spreads_.at(place), random);
+            const double share = 1.0 / static_cast<double>(runs);
+            plan.training.expected += one.steps * share;
+            plan.dev.expected += one.dev * share;
+            plan.test.expected += one.test * share;
+            plan.recalled += one.recalled.sum() * share;
+            plan.basis.candidates += one.candidates * share;
+            plan.basis.wins += one.wins * share;
+            plan.basis.dev_evaluations += one.dev_evaluations * share;
+            totals.push_back(one.steps.sum() + one.dev.sum() + one.test.sum());
+        }
+        plan.basis.candidates /= std::max(static_cast<double>(spec.steps.size()), 1.0);
+        for (double RequestCost::*const number :
+             {&RequestCost::requests, &RequestCost::input_tokens, &RequestCost::output_tokens}) {
+            std::ranges::sort(totals, {}, number);
+            plan.low.*number = totals[runs / 20].*number;
+            plan.high.*number = totals[runs - 1 - runs / 20].*number;
+        }
+    }
+
+    void bound(Plan& plan) const {
+        const Pricing pricing(network_, backend_.info().manner, facts_, true);
+        const Course most = most_of_course(course(pricing, true));
+        plan.training.most = most.steps;
+        plan.dev.most = most.dev;
+        plan.test.most = most.test;
+    }
+
+    // A step: forward, proposals, their scores. What else there is runs beside one of them.
+    void chains(Plan& plan) const {
+        const auto hidden = static_cast<std::int64_t>(network_.depth()) - 1;
+        const auto chain = [&](Measure measure) {
+            RequestChain links{.texts = hidden};
+            (measure == Measure::correct ? links.texts : links.scores) += 1;
+            return links;
+        };
+        plan.step_chain = chain(measure_for(network_));
+        if (job_.train.candidates > 1) {
+            plan.step_chain += chain(network_.has_classes() ? Measure::classes : Measure::correct);
+            plan.step_chain.texts += 1;
+        }
+        plan.dev_chain = chain(measure_for_evaluation(network_));
+        if (!splits_[kTestSplit].empty()) plan.test_chain = plan.dev_chain;
+    }
+
+    const Job& job_;
+    const Network& network_;
+    const std::vector<Dataset>& splits_;
+    Backend& backend_;
+    PlanOptions options_;
+    Proposer proposer_;
+    TextFacts facts_;
+    Spreads spreads_;
+};
 
 }  // namespace
 
 PlannedWork& PlannedWork::operator+=(const PlannedWork& other) {
-    scoring_calls += other.scoring_calls;
-    generation_calls += other.generation_calls;
-    context_tokens += other.context_tokens;
-    generated_tokens += other.generated_tokens;
+    scores += other.scores;
+    texts += other.texts;
     return *this;
 }
 
-PlannedWork PlannedWork::times(std::int64_t count) const {
-    return {scoring_calls * count, generation_calls * count, context_tokens * count,
-            generated_tokens * count};
+PlannedWork PlannedWork::operator*(double factor) const {
+    return {scores * factor, texts * factor};
 }
 
-PlannedWork Plan::total() const {
-    PlannedWork all = step.times(steps);
-    all += dev.times(dev_evaluations);
-    all += test;
+RequestChain& RequestChain::operator+=(const RequestChain& other) {
+    scores += other.scores;
+    texts += other.texts;
+    return *this;
+}
+
+RequestChain RequestChain::times(std::int64_t count) const {
+    return {scores * count, texts * count};
+}
+
+PlanPart Plan::total() const {
+    PlanPart all = training;
+    for (const PlanPart* part : {&dev, &test}) {
+        all.expected += part->expected;
+        all.most += part->most;
+    }
+    return all;
+}
+
+RequestChain Plan::longest_chain() const {
+    RequestChain all = step_chain.times(steps);
+    all += dev_chain.times(dev_rounds);
+    all += test_chain;
     return all;
 }
 
 Plan make_plan(const Job& job,
                const Network& network,
                const std::vector<Dataset>& splits,
-               Backend& backend) {
-    Plan plan{.steps = job.train.steps};
-    const Dataset& train = splits[kTrainSplit];
-    plan.step = one_step(job, network, train, mean_call_tokens(network, train, backend), backend);
-    const Measure measure = measure_for_evaluation(network);
-    if (const Dataset& dev = splits[kDevSplit]; !dev.empty()) {
-        plan.dev =
-            evaluation(network, dev.size(), mean_call_tokens(network, dev, backend), measure);
-        const std::int64_t rounds =
-            (job.train.steps + job.train.eval_every - 1) / job.train.eval_every;
-        plan.dev_evaluations = rounds * static_cast<std::int64_t>(job.train.eval_candidates) +
-                               (job.train.eval_initial ? 1 : 0);
-    }
-    if (const Dataset& test = splits[kTestSplit]; !test.empty()) {
-        plan.test =
-            evaluation(network, test.size(), mean_call_tokens(network, test, backend), measure)
-                .times(2);
-    }
-    // A step: forward, propose, score; then the evaluation on dev.
-    const auto depth = static_cast<std::int64_t>(network.depth());
-    plan.longest_chain = job.train.steps * (depth + 2) + plan.dev_evaluations * depth + depth;
-    return plan;
+               Backend& backend,
+               const PlanOptions& options) {
+    return Planner(job, network, splits, backend, options).run();
 }
 
 }  // namespace dln

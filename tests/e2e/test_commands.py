@@ -398,66 +398,6 @@ class Inspect(CommandTest):
         self.expect_message(self.dln("inspect", "."), 2, "steps/")
 
 
-class Plan(CommandTest):
-    def planned(self, *arguments, **options):
-        """{row: (times, scoring calls, generations, context tokens, new tokens)}"""
-        result = self.succeed("plan", *arguments, **options)
-        rows = re.findall(r"^(\w[\w ]*?) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+)$", result.out, re.M)
-        return {row[0]: tuple(map(int, row[1:])) for row in rows}
-
-    def calls_of(self, *sets):
-        """What the run then reports: calls of training, evaluation on test not among them."""
-        self.train(*sets)
-        return self.result_json()["usage"]["calls"]
-
-    def test_calls_of_steps_are_those_that_a_run_reports(self):
-        self.write("job.json", job(data={"train": "train.jsonl"}))
-        rows = self.planned("job.json")
-        self.assertEqual(rows["step"][:3], (4, 4 * 5 * 8, 4 * 4))
-        self.assertEqual(self.calls_of(), rows["total"][1] + rows["total"][2])
-
-    def test_calls_of_dev_evaluations_are_those_that_a_run_reports(self):
-        rows = self.planned("job.json", "--set", "/train/steps=0")
-        self.assertEqual(rows["dev evaluation"][:3], (1, 6, 0))
-        self.assertEqual(rows["test evaluation"][:3], (1, 16, 0))
-        self.assertEqual(self.calls_of("/train/steps=0"), 6)
-
-    def test_calls_of_other_objectives_are_those_that_a_run_reports(self):
-        for objective in ("log_prob", "accuracy"):
-            with self.subTest(objective=objective):
-                parts = {"classes": [], "scoring": {"objective": objective}}
-                self.write("job.json", job(data={"train": "train.jsonl"}, **parts))
-                rows = self.planned("job.json")
-                shutil.rmtree(self.dir / "run", ignore_errors=True)
-                self.assertEqual(self.calls_of(), rows["total"][1] + rows["total"][2])
-
-    def test_plan_is_an_upper_bound_with_held_out_ranking_and_memory(self):
-        train = {
-            "steps": 3, "batch_size": 8, "candidates": 4, "memory": 2, "held_out_ranking": True,
-            "eval_candidates": 2,
-        }
-        self.write("job.json", job(train=train))
-        rows = self.planned("job.json")
-        test_calls = rows["test evaluation"][1] + rows["test evaluation"][2]
-        planned = rows["total"][1] + rows["total"][2] - test_calls
-        calls = self.calls_of()
-        self.assertLessEqual(calls, planned)
-        self.assertGreater(calls, planned / 3)
-
-    def test_plan_is_printed_once_on_two_ranks_and_writes_nothing(self):
-        before = snapshot(self.dir)
-        self.assertEqual(self.planned("job.json"), self.planned("job.json", ranks=2))
-        result = self.succeed("plan", "job.json", ranks=2)
-        self.assertEqual(result.out.count("test evaluation"), 1)
-        self.assertEqual(snapshot(self.dir), before)
-
-    def test_plan_says_that_its_rows_are_sums_and_upper_bounds(self):
-        self.assertIn("upper bounds; a row has the sums", self.succeed("plan", "job.json").out)
-
-    def test_measure_estimates_the_time(self):
-        self.assertRegex(self.succeed("plan", "job.json", "--measure").out, r"about \d+ s on one rank")
-
-
 class Probe(CommandTest):
     def test_backend_of_a_job_is_probed(self):
         result = self.succeed("probe", "job.json")

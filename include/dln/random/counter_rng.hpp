@@ -22,6 +22,7 @@ enum class RandomRole : std::uint64_t {
     scripted_reply = 8,
     prediction = 9,
     retry_delay = 10,
+    plan = 11,
 };
 
 /// The whole key of a stream; two streams with different keys are independent.

@@ -1,40 +1,127 @@
 #pragma once
-// What a training run will ask of its backend, before any of it is paid for. Pure but for counting tokens.
+// What a training run will ask of its backend, before any of it is paid for: requests, tokens, and how long
+// the longest chain of requests is that wait for each other. Rank 0 only.
+//
+// Sizes are measured: the tokeniser counts, and the model writes a few texts. What nobody can know before the
+// run, which candidates win, is drawn: the run is simulated many times by the trainer's rules. Faults, further
+// tries and second copies of requests are not in a plan.
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
 #include "dln/data/dataset.hpp"
+#include "dln/engine/engine.hpp"
 #include "dln/job/job.hpp"
 #include "dln/llm/backend.hpp"
+#include "dln/llm/request_cost.hpp"
 #include "dln/network/network.hpp"
 
 namespace dln {
 
-/// A kind of work in a plan. Tokens as if every call stood alone: what a run reports as such.
+/// Requests for scores and for texts, which differ in their speed.
 struct PlannedWork {
-    std::int64_t scoring_calls = 0;
-    std::int64_t generation_calls = 0;
-    std::int64_t context_tokens = 0;
-    std::int64_t generated_tokens = 0;  ///< at most: max_tokens each
+    RequestCost scores;
+    RequestCost texts;
     PlannedWork& operator+=(const PlannedWork& other);
-    [[nodiscard]] PlannedWork times(std::int64_t count) const;
+    [[nodiscard]] PlannedWork operator*(double factor) const;
+    [[nodiscard]] RequestCost sum() const { return scores + texts; }
+};
+
+/// How long texts were that the model wrote for the plan, in tokens.
+struct SampledLength {
+    double tokens = 0.0;    ///< mean; the most that may be drawn where none was written
+    double error = 0.0;     ///< standard error of the mean
+    std::size_t texts = 0;  ///< how many were written
+};
+
+/// What a plan rests on.
+struct PlanBasis {
+    SampledLength replies;    ///< to proposals
+    SampledLength outputs;    ///< of the last layer, where it writes texts
+    double usable = 1.0;      ///< share of proposals that become new candidates
+    double candidates = 0.0;  ///< compared in a step, in the mean
+    double wins = 0.0;        ///< steps that replace the incumbent
+    double dev_evaluations = 0.0;
+    double chance = 0.0;  ///< share of the simulated runs in which only chance tells prompts apart
+    bool is_chance_measured = false;
+    Usage sent;  ///< what making the plan cost
+};
+
+struct PlanPart {
+    PlannedWork expected;
+    /// For texts of the sampled kinds no run needs more: all candidates are new, all evaluations paid, every
+    /// text as long as it may be.
+    PlannedWork most;
+};
+
+/// A share of the requests, each waiting for one before it.
+struct RequestChain {
+    std::int64_t scores = 0;
+    std::int64_t texts = 0;
+    [[nodiscard]] std::int64_t length() const { return scores + texts; }
+    RequestChain& operator+=(const RequestChain& other);
+    [[nodiscard]] RequestChain times(std::int64_t count) const;
 };
 
 struct Plan {
-    PlannedWork step;  ///< one step with full memory and no duplicate candidates
     std::int64_t steps = 0;
-    PlannedWork dev;  ///< one evaluation
-    std::int64_t dev_evaluations = 0;
-    PlannedWork test;                ///< trained and initial prompts
-    std::int64_t longest_chain = 0;  ///< calls that must wait for each other, over the whole run
-    [[nodiscard]] PlannedWork total() const;
+    std::int64_t dev_rounds = 0;  ///< times that dev is evaluated on, each for some candidates
+    PlanPart training;            ///< all steps
+    PlanPart dev;
+    PlanPart test;  ///< trained and initial prompts
+    /// Expected from the run's own journal: what is asked for again costs nothing, but budgets count it.
+    RequestCost recalled;
+    /// Nine of ten simulated runs lie between, each number for itself.
+    RequestCost low;
+    RequestCost high;
+    RequestChain step_chain;
+    RequestChain dev_chain;  ///< of one round
+    RequestChain test_chain;
+    PlanBasis basis;
+    [[nodiscard]] PlanPart total() const;
+    [[nodiscard]] RequestChain longest_chain() const;
 };
 
-/// `splits` are train, dev, test. Mean lengths come from the first 200 examples of a split.
+struct PlanOptions {
+    bool samples_texts = true;  ///< false: the model writes nothing, lengths are the most allowed
+    /// Then how much prompts differ is measured too, with some requests for scores; its other ranks must
+    /// serve. Null: assumed.
+    Engine* engine = nullptr;
+};
+
+/// `splits` are train, dev, test. Pre: nothing is pending on `backend`.
 [[nodiscard]] Plan make_plan(const Job& job,
                              const Network& network,
                              const std::vector<Dataset>& splits,
-                             Backend& backend);
+                             Backend& backend,
+                             const PlanOptions& options = {});
+
+/// How fast a backend answers requests of a job, measured.
+struct PlanSpeed {
+    double score_seconds = 0.0;      ///< of a request for scores that is alone
+    double text_seconds = 0.0;       ///< of a text that is alone
+    double scores_per_second = 0.0;  ///< with as many in flight as the job allows
+    double texts_per_second = 0.0;
+    double requests_per_minute = 0.0;  ///< that the job allows; 0: any number
+    double tokens_per_minute = 0.0;
+    std::size_t in_flight = 1;  ///< requests beside each other in the measurement
+    Usage sent;
+};
+
+/// Asks `backend` for some dozens of the job's own requests. `ranks` compute beside each other where the
+/// model is in the process. Pre: nothing is pending on `backend`.
+[[nodiscard]] PlanSpeed measure_speed(const Job& job,
+                                      const Network& network,
+                                      const std::vector<Dataset>& splits,
+                                      Backend& backend,
+                                      int ranks);
+
+struct PlanTime {
+    double chain_seconds =
+        0.0;               ///< of the longest chain, were there no limit to what runs at a time
+    double seconds = 0.0;  ///< chain and throughput together
+};
+[[nodiscard]] PlanTime time_of(const Plan& plan, const PlanSpeed& speed);
 
 }  // namespace dln
