@@ -154,6 +154,8 @@ class OpenAiDialect final : public Dialect {
         if (server.context_tokens == 0 && server.software == "vllm") {
             learn_context_tokens(member(parse_reply(body).value, "max_model_len"), server);
         }
+        // llama-cpp-python answers a list of prompts with HTTP 500.
+        if (!server.takes_tokens) server.prompts_a_call = 1;
         return {};
     }
 

@@ -74,7 +74,9 @@ Call ask_for_tokenise() {
 
 void learn_tokenise(int status, std::string_view body, ServerFacts& server) {
     if (status != 200) return;
-    if (token_list(member(parse_reply(body).value, "tokens"))) server.can_tokenise = true;
+    const auto tokens = token_list(member(parse_reply(body).value, "tokens"));
+    // llama-server has no field "prompt" and gives no tokens.
+    if (tokens && !tokens->empty()) server.can_tokenise = true;
 }
 
 Call ask_for_rendering() {

@@ -64,13 +64,21 @@ TEST(Describe, LengthThatSglangsTokeniserSaysIsNotBelieved) {
     EXPECT_EQ(facts.context_tokens, 0);
 }
 
-TEST(Describe, LlamaCppPythonOnlyCounts) {
+TEST(Describe, LlamaCppPythonOnlyCountsAndTakesOnePromptACall) {
     const Server server("openai");
-    ServerFacts facts;
+    ServerFacts facts{.prompts_a_call = 8};
     EXPECT_EQ(server.dialect->learn(1, 404, R"({"detail":"Not Found"})", facts), "");
     EXPECT_EQ(learn(server, 2, fixture("llama_cpp_python_tokenize_context"), facts), "");
     EXPECT_TRUE(facts.can_tokenise);
     EXPECT_FALSE(facts.takes_tokens);
+    EXPECT_EQ(facts.prompts_a_call, 1U);
+}
+
+TEST(Describe, TokeniserThatGivesNoTokensIsNone) {
+    const Server server("openai");
+    ServerFacts facts;
+    EXPECT_EQ(learn(server, 1, R"({"tokens":[]})", facts), "");  // llama-server's
+    EXPECT_FALSE(facts.can_tokenise);
 }
 
 TEST(Describe, UnknownModelListsThoseThereAre) {

@@ -8,6 +8,7 @@
 namespace dln::http {
 namespace {
 
+using ::testing::DoubleNear;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -91,6 +92,8 @@ TEST(OpenAiScoreByText, NullInTheTargetIsMalformed) {
 
 // --- llama-cpp-python: a tokeniser, but prompts are texts, and the begin token is dropped
 
+const auto kScores = ElementsAre(DoubleNear(-1.036, 0.001), DoubleNear(-7.675, 0.001));
+
 TEST(LlamaCppPythonScore, SendsTextsAndCountsWithItsTokeniser) {
     Conversation talk = llama_cpp_python().score(is_it_good());
     EXPECT_EQ(talk.path(0), "/extras/tokenize");
@@ -108,21 +111,32 @@ TEST(LlamaCppPythonScore, DroppedBeginTokenDoesNotShiftTheScores) {
         talk.take_fixture(0, "llama_cpp_python_tokenize_context");
         talk.take_fixture(1, "llama_cpp_python_tokenize_target");
         EXPECT_THAT(talk.take_fixture(2, name), HasKind(kTaken));
-        EXPECT_THAT(talk.score().token_log_probs, ElementsAre(-0.5, -2.25)) << name;
+        EXPECT_THAT(talk.score().token_log_probs, kScores) << name;
     }
+}
+
+// Why a probe compares them with generation: with a model that wants no begin token, and none in front,
+// this server gives each token the probability of a repetition of it, in a reply that looks sound.
+TEST(LlamaCppPythonScore, ShiftedScoresCannotBeToldFromTheReply) {
+    Conversation talk = llama_cpp_python().score(is_it_good());
+    talk.take(0, R"({"tokens":[4182,357,1123,47]})");
+    talk.take(1, R"({"tokens":[4182,357,1123,47,198,10407]})");
+    EXPECT_THAT(talk.take_fixture(2, "llama_cpp_python_shifted"), HasKind(kTaken));
+    EXPECT_THAT(talk.score().token_log_probs,
+                ElementsAre(DoubleNear(-0.734, 0.001), DoubleNear(-9.513, 0.001)));
 }
 
 TEST(LlamaCppPythonScore, BeginTextStandsInFrontOfAllTexts) {
     Server server = llama_cpp_python();
-    server.facts.begin_text = "<s>";
+    server.facts.begin_text = "<|im_start|>";
     Conversation talk = server.score(is_it_good());
-    EXPECT_EQ(talk.body(0)["input"], "<s>Is it good?");
-    EXPECT_EQ(talk.body(1)["input"], "<s>Is it good?\nyes");
+    EXPECT_EQ(talk.body(0)["input"], "<|im_start|>Is it good?");
+    EXPECT_EQ(talk.body(1)["input"], "<|im_start|>Is it good?\nyes");
     talk.take_fixture(0, "llama_cpp_python_tokenize_context");
     talk.take_fixture(1, "llama_cpp_python_tokenize_target");
-    EXPECT_EQ(talk.body(2)["prompt"], "<s>Is it good?\nyes");
+    EXPECT_EQ(talk.body(2)["prompt"], "<|im_start|>Is it good?\nyes");
     EXPECT_THAT(talk.take_fixture(2, "llama_cpp_python_echo"), HasKind(kTaken));
-    EXPECT_THAT(talk.score().token_log_probs, ElementsAre(-0.5, -2.25));
+    EXPECT_THAT(talk.score().token_log_probs, kScores);
 }
 
 TEST(LlamaCppPythonScore, CharactersSplitOverTokensAreToldByTheirNumber) {
