@@ -79,7 +79,8 @@ std::unique_ptr<Backend> make_backend(const BackendSpec& spec,
          .weights = weight_type(spec.weights),
          .kv_cache = spec.kv_cache == "f16" ? CacheType::f16 : CacheType::f32,
          .context_tokens = spec.context_tokens,
-         .threads = spec.threads});
+         .threads = spec.threads,
+         .begin_text = spec.begin_text});
 }
 
 Session::Session(Communicator& comm,

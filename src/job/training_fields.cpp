@@ -250,9 +250,10 @@ Codec<BackendSpec> backend_fields() {
                "Http: the model's name on the servers; empty: the only one there.")
         .field("prompts_a_call", &BackendSpec::prompts_a_call, integer<std::size_t>(1, 1024),
                "Http: most texts that one call scores, where the server takes lists.")
-        .field("begin_text", &BackendSpec::begin_text, text(),
-               "Http: put before every scored text, for servers that score right only behind a "
-               "begin-of-sequence token; `dln probe` says when.")
+        .field(
+            "begin_text", &BackendSpec::begin_text, text(),
+            "Put before every context that is no chat, for servers that score right only behind a "
+            "begin-of-sequence token; `dln probe` says when. llama-server ignores it.")
         .field("deadline_seconds", &BackendSpec::deadline_seconds,
                number({.high = 86'400.0, .low_open = true}), "Http: of one call.")
         .field("patience_seconds", &BackendSpec::patience_seconds, number({.high = 604'800.0}),

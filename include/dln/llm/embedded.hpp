@@ -23,6 +23,8 @@ struct EmbeddedOptions {
     /// The most tokens of one context with its target or output.
     int context_tokens = 2048;
     int threads = 1;
+    /// Put before every context that is no chat; control tokens that it spells are tokens.
+    std::string begin_text;
 };
 
 /// True when this build can make one (llama.cpp was found).

@@ -29,7 +29,7 @@ EmbeddedBackend::EmbeddedBackend(const EmbeddedOptions& options)
 
 EmbeddedBackend::EmbeddedBackend(const EmbeddedOptions& options, const ModelFile& file)
     : model_(load_llama_model(file.path)),
-      tokenizer_(*model_),
+      tokenizer_(*model_, options.begin_text),
       decoder_(*model_, decoder_options(options)),
       context_tokens_(options.context_tokens) {
     const int trained = llama_model_n_ctx_train(model_.get());

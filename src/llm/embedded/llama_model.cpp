@@ -45,7 +45,7 @@ LlamaModelHandle load_llama_model(const std::string& path) {
     return model;
 }
 
-Tokenizer::Tokenizer(const llama_model& model)
+Tokenizer::Tokenizer(const llama_model& model, const std::string& begin_text)
     : vocab_(llama_model_get_vocab(&model)),
       vocabulary_(static_cast<std::size_t>(llama_vocab_n_tokens(vocab_))) {
     for (std::size_t i = 0; i < vocabulary_; ++i) {
@@ -56,6 +56,7 @@ Tokenizer::Tokenizer(const llama_model& model)
             control_texts_.emplace_back(text);
         }
     }
+    begin_ = split_control(begin_text);
     read_chat_template(model);
 }
 
@@ -141,7 +142,7 @@ std::vector<Token> Tokenizer::encode(const Context& context, std::string_view ta
     if (!context.chat) {
         std::string text = context.text;
         text += target;
-        return encode_parts(join({}, text, {}));
+        return encode_parts(join(begin_, text, {}));
     }
     std::vector<Part> tail = join(chat_after_, target, {});
     return encode_parts(join(chat_before_, context.text, tail));
@@ -149,7 +150,7 @@ std::vector<Token> Tokenizer::encode(const Context& context, std::string_view ta
 
 std::vector<Token> Tokenizer::encode_shared(const Context& context) const {
     const std::string_view shared = std::string_view(context.text).substr(0, context.shared_bytes);
-    return encode_parts(join(context.chat ? chat_before_ : std::vector<Part>{}, shared, {}));
+    return encode_parts(join(context.chat ? chat_before_ : begin_, shared, {}));
 }
 
 bool Tokenizer::surely_longer(std::size_t bytes, int tokens) const noexcept {

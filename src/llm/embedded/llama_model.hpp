@@ -33,7 +33,8 @@ void route_llama_log();
 /// spells one ("<|im_end|>") stays ordinary text.
 class Tokenizer {
   public:
-    explicit Tokenizer(const llama_model& model);
+    /// `begin_text` is put before every context that is no chat.
+    Tokenizer(const llama_model& model, const std::string& begin_text);
     /// Tokens of the context (chat template and begin-of-text token included) followed by `target`.
     [[nodiscard]] std::vector<Token> encode(const Context& context,
                                             std::string_view target = {}) const;
@@ -63,6 +64,7 @@ class Tokenizer {
     std::size_t longest_piece_ = 1;
     std::vector<std::string> control_texts_;
     bool has_chat_template_ = false;
+    std::vector<Part> begin_;
     std::vector<Part> chat_before_;
     std::vector<Part> chat_after_;
 };

@@ -73,9 +73,9 @@ struct ServerFacts {
     std::string model;               ///< the name to send
     int context_tokens = 0;          ///< most tokens of a context with its target or output
     std::size_t prompts_a_call = 1;  ///< most prompts in one call, where the dialect can do lists
-    /// Text that scored prompts begin with ("<|im_start|>", "<s>"): for servers whose echo is right only
-    /// behind a begin-of-sequence token. Not for chat contexts, whose template has it, and not for forced
-    /// tokens. Empty: nothing.
+    /// Text that plain prompts begin with ("<|im_start|>", "<s>"), scored or continued: for servers whose
+    /// echo is right only behind a begin-of-sequence token. Not for chat contexts, whose template has it,
+    /// and not for llama-server, whose tokeniser takes it for text. Empty: nothing.
     std::string begin_text;
     bool can_tokenise = false;  ///< the server has a tokeniser endpoint
     bool takes_tokens = true;   ///< prompts may be token ids; false: the tokeniser only counts

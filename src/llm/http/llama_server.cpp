@@ -97,9 +97,10 @@ class LlamaServerDialect final : public Dialect {
     }
 
   private:
-    // All versions tokenise.
+    // All versions tokenise. A text is tokenised as text, also one that spells a begin token.
     static ServerFacts with_tokeniser(ServerFacts server) {
         server.can_tokenise = true;
+        server.begin_text.clear();
         return server;
     }
 

@@ -33,6 +33,9 @@ class WriteExchange final : public Exchange {
           request_(std::move(request)),
           tokens_(request_.items.size()) {
         reply_.texts.resize(request_.items.size());
+        for (GenerateItem& item : request_.items) {
+            if (!item.context.chat) item.context.text.insert(0, server_.begin_text);
+        }
     }
 
     std::vector<Call> begin() override {

@@ -166,6 +166,19 @@ TEST(EmbeddedTokens, ChatMarkupWrittenByHandIsNoChat) {
     EXPECT_NE(score_one(chat, "Yes").token_log_probs, score_one(by_hand, "Yes").token_log_probs);
 }
 
+TEST(EmbeddedTokens, BeginTextIsATokenInFrontOfEveryPlainContext) {
+    const std::string begin = "<|im_start|>";  // of this model
+    const auto behind =
+        make_embedded_backend({.model = kModel, .context_tokens = 512, .begin_text = begin});
+    const Context plain{.text = "Is water wet?"};
+    const Context chat{.text = "Is water wet?", .chat = true};
+    EXPECT_EQ(behind->count_tokens(plain), backend().count_tokens(plain) + 1);
+    EXPECT_EQ(behind->count_tokens(chat), backend().count_tokens(chat));
+    const auto with = score(*behind, {{{plain, {"Yes"}}, {chat, {"Yes"}}}});
+    EXPECT_NE(sum(with.scores[0][0]), sum(score_one(plain, "Yes")));
+    EXPECT_NEAR(sum(with.scores[1][0]), sum(score_one(chat, "Yes")), 1e-3);
+}
+
 TEST(EmbeddedTokens, AnyBytesCanBeScored) {
     const TargetScore odd = score_one({.text = std::string("a\0b\xff\xfe", 5)}, "\x80\n");
     EXPECT_TRUE(odd.ok()) << odd.error;

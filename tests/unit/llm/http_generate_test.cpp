@@ -151,6 +151,15 @@ TEST(OpenAiGenerate, TextThatTheServersContextEndedFails) {
     EXPECT_THAT(talk.texts().at(0), FailsWith("context ended the text after 3 of 8 tokens"));
 }
 
+TEST(OpenAiGenerate, BeginTextStandsInFrontOfPlainContextsOnly) {
+    Server server("openai");
+    server.facts.begin_text = "<s>";
+    EXPECT_EQ(server.generate(text_for({"a"})).body(0)["prompt"], "<s>a");
+    GenerateRequest chat = text_for({"a"});
+    chat.items[0].context.chat = true;
+    EXPECT_EQ(server.generate(chat).body(0)["messages"][0]["content"], "a");
+}
+
 TEST(OpenAiGenerate, WithheldTextFails) {
     Conversation talk = Server("openai").generate(text_for({"a"}));
     EXPECT_THAT(talk.take(0, completion("", "content_filter")), HasKind(kRefused));
