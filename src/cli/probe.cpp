@@ -11,6 +11,7 @@
 #include "dln/error.hpp"
 #include "dln/llm/http.hpp"
 
+#include "cli/alternatives.hpp"
 #include "cli/job_options.hpp"
 #include "cli/session.hpp"
 
@@ -27,26 +28,27 @@ bool is_address(const std::string& text) {
     return text.starts_with("http://") || text.starts_with("https://");
 }
 
-std::unique_ptr<Backend> make_probed(const ProbeOptions& options) {
+// What is probed, and what begins messages about it.
+struct Probed {
+    BackendSpec backend;
+    std::string place;
+};
+
+Probed probed_by(const ProbeOptions& options) {
+    Probed probed{.backend = options.backend, .place = "dln probe"};
     if (is_address(options.job.job_path)) {
-        BackendSpec spec = options.backend;
-        spec.kind = BackendKind::http;
-        spec.patience_seconds = 10;
-        spec.endpoints.push_back({.address = options.job.job_path, .key_env = options.key_env});
-        return make_backend(spec, "dln probe");
+        probed.backend.kind = BackendKind::http;
+        probed.backend.patience_seconds = 10;
+        probed.backend.endpoints.push_back(
+            {.address = options.job.job_path, .key_env = options.key_env});
+    } else if (!options.job.job_path.empty()) {
+        const Job job = read_job(options.job);
+        probed = {.backend = job.backend, .place = job.path};
     }
-    if (options.job.job_path.empty()) return make_backend(options.backend, "dln probe");
-    const Job job = read_job(options.job);
-    return make_backend(job.backend, job.path);
+    return probed;
 }
 
-int run_probe(const ProbeOptions& options) {
-    if (options.job.job_path.empty() && !options.job.sets.empty()) {
-        throw UsageError(
-            "--set overrides fields of a job file: name one, or use --model, --weights");
-    }
-    const std::unique_ptr<Backend> backend = make_probed(options);
-    const ProbeReport report = probe_backend(*backend);
+void print_report(const ProbeReport& report) {
     fmt::print("backend {}: {}\nmodel   {}\n", report.info.kind, report.info.description,
                report.info.model);
     fmt::print("context {} tokens, chat template: {}\n", report.info.context_tokens,
@@ -54,11 +56,32 @@ int run_probe(const ProbeOptions& options) {
     for (const ProbeCheck& check : report.checks) {
         fmt::print("{} {}: {}\n", check.ok ? "ok  " : "FAIL", check.name, check.detail);
     }
+    if (!report.has_measurements()) return;
     fmt::print("noise floor {:.2g} nats: smaller differences between candidates are ties\n",
                report.noise_floor);
     fmt::print("speed   {:.1f} items scored a second, {:.1f} tokens generated a second\n",
                report.scored_items_per_second, report.generated_tokens_per_second);
-    return report.ok() ? 0 : static_cast<int>(ExitCode::backend);
+}
+
+int run_probe(const ProbeOptions& options) {
+    if (options.job.job_path.empty() && !options.job.sets.empty()) {
+        throw UsageError(
+            "--set overrides fields of a job file: name one, or use --model, --weights");
+    }
+    const Probed probed = probed_by(options);
+    ProbeReport report;
+    try {
+        report = probe_backend(*make_backend(probed.backend, probed.place));
+    } catch (const UnreachableError&) {
+        throw;
+    } catch (const BackendError& error) {
+        throw with_alternative(error, report, probed.backend, probed.place);
+    }
+    print_report(report);
+    if (report.ok()) return 0;
+    const std::string works = working_alternative(report, probed.backend, probed.place);
+    if (!works.empty()) fmt::print("{}\n", works);
+    return static_cast<int>(ExitCode::backend);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "dln/store/run_directory.hpp"
 #include "dln/train/trainer.hpp"
 
+#include "cli/alternatives.hpp"
 #include "cli/job_options.hpp"
 #include "cli/ranks.hpp"
 #include "cli/session.hpp"
@@ -52,9 +53,7 @@ void check_steps_left(const RunDirectory& run, const std::string& hash, const Jo
         job.path, job.train.steps, job.run_dir, done.back(), done.back(), done.back()));
 }
 
-// Probes the backend before anything is spent on it; returns its noise floor.
-double probe_before_training(Backend& backend) {
-    const ProbeReport report = probe_backend(backend);
+void refuse_unless_usable(const ProbeReport& report) {
     for (const ProbeCheck& check : report.checks) {
         spdlog::debug("probe: {}: {} ({})", check.name, check.ok ? "yes" : "no", check.detail);
         if (check.ok) continue;
@@ -64,6 +63,17 @@ double probe_before_training(Backend& backend) {
             throw BackendError(
                 fmt::format("{}: {}: no. {}", report.info.model, check.name, check.detail));
         }
+    }
+}
+
+// Probes the backend before anything is spent on it; returns its noise floor.
+double probe_before_training(Session& session) {
+    ProbeReport report;
+    try {
+        report = probe_backend(session.backend());
+        refuse_unless_usable(report);
+    } catch (const BackendError& error) {
+        throw with_alternative(error, report, session.job().backend, session.job().path);
     }
     return report.noise_floor;
 }
@@ -122,8 +132,8 @@ int train_on_root(Session& session, const std::string& hash, const std::string& 
     // The floor is part of the state: a resumed run takes it from its step file.
     double noise_floor = 0.0;
     if (is_new || store->steps().empty()) {
-        noise_floor = replay.empty() ? probe_before_training(session.backend())
-                                     : replayed_noise_floor(replay);
+        noise_floor =
+            replay.empty() ? probe_before_training(session) : replayed_noise_floor(replay);
     }
     const BackendInfo& info = session.backend().info();
     run.create(job_to_json(job).dump(2) + "\n", hash, info.model);

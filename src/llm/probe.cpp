@@ -7,11 +7,25 @@
 
 #include <fmt/format.h>
 
+#include "dln/text/utf8.hpp"
+
 namespace dln {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Texts and targets that noise is measured on.
+struct Sample {
+    std::vector<std::string> texts;
+    std::vector<std::string> targets;
+};
+
 // Ordinary English of several lengths; nothing here is data of anybody's task.
-const std::vector<std::string>& probe_texts() {
+const Sample& whole_sample() {
     static const std::vector<std::string> texts{
         "The train to the coast leaves at nine. Is this about travel or about food?\n",
         "She planted beans along the wall and watered them every evening. Travel or food?\n",
@@ -21,18 +35,22 @@ const std::vector<std::string>& probe_texts() {
         "Two and two make\n",
         "A letter from the bank\n",
         "The old bridge was closed for repairs last winter, so we took the ferry.\n"};
-    return texts;
+    static const Sample sample{.texts = texts,
+                               .targets = {"travel", "food", " neither of them, I think"}};
+    return sample;
 }
 
-const std::vector<std::string>& probe_targets() {
-    static const std::vector<std::string> targets{"travel", "food", " neither of them, I think"};
-    return targets;
+// For servers that take a second for a dozen tokens.
+const Sample& short_sample() {
+    static const Sample sample{.texts = {"Bread\n", "Two and two make\n"}, .targets = {"food"}};
+    return sample;
 }
 
-ScoreRequest request_for(std::size_t first, std::size_t count) {
+ScoreRequest request_for(const Sample& sample, std::size_t first, std::size_t count) {
     ScoreRequest request;
-    for (std::size_t i = first; i < first + count; ++i) {
-        request.items.push_back({{.text = probe_texts()[i]}, probe_targets()});
+    const std::size_t end = std::min(first + count, sample.texts.size());
+    for (std::size_t i = first; i < end; ++i) {
+        request.items.push_back({{.text = sample.texts[i]}, sample.targets});
     }
     return request;
 }
@@ -54,10 +72,14 @@ std::vector<double> sums(Backend& backend, ScoreRequest request, std::string& er
     return all;
 }
 
-std::vector<double> sums_in_blocks(Backend& backend, std::size_t block, std::string& error) {
+std::vector<double> sums_in_blocks(Backend& backend,
+                                   const Sample& sample,
+                                   std::size_t block,
+                                   std::string& error) {
     std::vector<double> all;
-    for (std::size_t first = 0; first < probe_texts().size(); first += block) {
-        const std::vector<double> part = sums(backend, request_for(first, block), error);
+    for (std::size_t first = 0; first < sample.texts.size(); first += block) {
+        const std::vector<double> part = sums(backend, request_for(sample, first, block), error);
+        if (part.empty()) return {};
         all.insert(all.end(), part.begin(), part.end());
     }
     return all;
@@ -71,69 +93,151 @@ double spread(const std::vector<double>& a, const std::vector<double>& b) {
     return largest;
 }
 
-// The greedy token must be the best scored among it and other continuations: catches scores that are
-// shifted by a token, and servers that ignore what they were asked to score.
-ProbeCheck check_agreement(Backend& backend) {
-    ProbeCheck check{.name = "generation agrees with scoring", .ok = true, .detail = {}};
-    if (backend.info().kind == "scripted") {
-        check.detail = "not asked: scripted replies come from no model";
-        return check;
-    }
-    std::size_t compared = 0;
-    std::size_t better = 0;  // than another continuation, strictly
-    // No white space at the end: it would merge with the first token of a continuation.
-    for (const char* beginning : {"The opposite of hot is", "Monday, Tuesday, Wednesday,",
-                                  "One, two, three, four,", "The sun rises in the"}) {
-        const Context context{.text = beginning};
-        const Completion greedy =
-            run_request(backend, GenerateRequest{.items = {{context, 1}}, .max_tokens = 1});
-        const GeneratedText text = std::get<GenerateReply>(greedy.reply).texts.front();
-        if (!text.ok() || text.text.empty()) continue;
-        std::vector<std::string> targets{text.text};
-        for (const std::string other : {"Q", "zebra", " 7", "]"}) {
-            if (other != text.text) targets.push_back(other);
+/// The greedy token must be the best scored among it and other continuations: catches scores that are
+/// shifted by a token, and servers that ignore what they were asked to score.
+class Agreement {
+  public:
+    Agreement(Backend& backend, const ProbeLimits& limits) : backend_(backend), limits_(limits) {}
+
+    ProbeCheck check() {
+        // No white space at the end: it would merge with the first token of a continuation.
+        for (const char* beginning : {"The opposite of hot is", "Monday, Tuesday, Wednesday,",
+                                      "One, two, three, four,", "The sun rises in the"}) {
+            if (!compare({.text = beginning})) return check_;
         }
-        const Completion scored = run_request(backend, ScoreRequest{.items = {{context, targets}}});
+        check_.ok = better_ > 0;
+        if (check_.ok) {
+            check_.detail = fmt::format("{} greedy tokens are the best scored", compared_);
+        } else if (compared_ == 0 && !error_.empty()) {
+            check_.name = "targets can be scored";
+            check_.detail = error_;
+        } else if (compared_ == 0) {
+            check_.detail = "no generated token could be scored after its context";
+        } else {
+            check_.detail = "all continuations score the same: " + refusal();
+        }
+        return check_;
+    }
+
+    [[nodiscard]] bool is_slow() const { return is_slow_; }
+
+  private:
+    static std::string refusal() {
+        return "scores do not belong to the tokens they are given for, so training on them is "
+               "refused";
+    }
+
+    // False: refused.
+    bool compare(const Context& context) {
+        const Completion greedy =
+            run_request(backend_, GenerateRequest{.items = {{context, 1}}, .max_tokens = 1});
+        const GeneratedText text = std::get<GenerateReply>(greedy.reply).texts.front();
+        if (!text.ok()) error_ = text.error;
+        if (!text.ok() || text.text.empty()) return true;
+        const std::vector<std::string> targets = targets_with(text.text);
+        const Clock::time_point start = Clock::now();
+        const Completion scored =
+            run_request(backend_, ScoreRequest{.items = {{context, targets}}});
+        if (backend_.info().kind == "http") {
+            is_slow_ = is_slow_ || seconds_since(start) > limits_.slow_request_seconds;
+        }
         const auto& scores = std::get<ScoreReply>(scored.reply).scores.front();
-        if (!scores[0].ok()) continue;
-        ++compared;
+        if (!scores[0].ok()) {
+            error_ = scores[0].error;
+            return true;
+        }
+        ++compared_;
+        return is_best(targets, scores);
+    }
+
+    // What scores above the greedy token when a score is that of the token behind: that which often
+    // repeats itself.
+    [[nodiscard]] std::vector<std::string> targets_with(const std::string& greedy) const {
+        std::vector<std::string> targets{greedy};
+        for (const char* other : {"\n", "Q", "0", "!"}) {
+            if (is_slow_ && targets.size() == 3) break;
+            if (other != greedy) targets.emplace_back(other);
+        }
+        return targets;
+    }
+
+    bool is_best(const std::vector<std::string>& targets, const std::vector<TargetScore>& scores) {
+        const double greedy = scores[0].token_log_probs.front();
         for (std::size_t t = 1; t < scores.size(); ++t) {
             if (!scores[t].ok()) continue;
-            if (scores[0].token_log_probs.front() > scores[t].token_log_probs.front()) ++better;
-            if (scores[0].token_log_probs.front() < scores[t].token_log_probs.front()) {
-                check.ok = false;
-                check.detail = fmt::format(
-                    "the greedy token \"{}\" scores {:.3f}, below \"{}\" with {:.3f}: scores do "
-                    "not "
-                    "belong to the tokens they are given for, so training on them is refused",
-                    text.text, scores[0].token_log_probs.front(), targets[t],
-                    scores[t].token_log_probs.front());
-                return check;
-            }
+            const double other = scores[t].token_log_probs.front();
+            if (greedy > other) ++better_;
+            if (greedy >= other) continue;
+            check_.detail = fmt::format(
+                "the greedy token \"{}\" scores {:.3f}, below \"{}\" with "
+                "{:.3f}: {}",
+                printable(targets[0], 40), greedy, printable(targets[t]), other, refusal());
+            return false;
         }
+        return true;
     }
-    if (better == 0) {
-        check.ok = false;
-        check.detail = compared == 0
-                           ? "no generated token could be scored after its context"
-                           : "all continuations score the same: scores do not belong to the tokens "
-                             "they are given for, so training on them is refused";
-        return check;
+
+    Backend& backend_;
+    const ProbeLimits& limits_;
+    ProbeCheck check_{.name = kAgreementCheck, .ok = false, .detail = {}};
+    std::string error_;  // the last one
+    std::size_t compared_ = 0;
+    std::size_t better_ = 0;  // than another continuation, strictly
+    bool is_slow_ = false;
+};
+
+// Repeated five times, alone and in twos. Returns false when nothing could be scored.
+bool measure_noise(Backend& backend, const Sample& sample, ProbeReport& report) {
+    std::string error;
+    const std::size_t whole = sample.texts.size();
+    const std::vector<double> first = sums_in_blocks(backend, sample, whole, error);
+    report.checks.push_back(
+        {"targets can be scored", !first.empty(),
+         first.empty() ? error : fmt::format("{} targets scored", first.size())});
+    if (first.empty()) return false;
+    const Clock::time_point start = Clock::now();
+    constexpr int kRepeats = 4;
+    double repeated = 0.0;
+    for (int i = 0; i < kRepeats; ++i) {
+        repeated = std::max(repeated, spread(first, sums_in_blocks(backend, sample, whole, error)));
     }
-    check.detail = fmt::format("{} greedy tokens are the best scored", compared);
-    return check;
+    report.scored_items_per_second = static_cast<double>(kRepeats * whole) / seconds_since(start);
+    double beside = spread(first, sums_in_blocks(backend, sample, 1, error));
+    if (whole > 2)
+        beside = std::max(beside, spread(first, sums_in_blocks(backend, sample, 2, error)));
+    report.noise_floor = std::max(repeated, beside);
+    report.checks.push_back({"the same request gives the same scores", true,
+                             fmt::format("spread over five {:.2g} nats", repeated)});
+    report.checks.push_back(
+        {"scores do not depend on their company", report.noise_floor < 0.1,
+         fmt::format("alone{} and in {} differ by at most {:.2g} nats{}",
+                     whole > 2 ? ", in twos" : "", whole > 2 ? "eights" : "twos", beside,
+                     report.noise_floor < 0.1 ? ""
+                                              : ": candidates closer than this cannot be told "
+                                                "apart; use unquantised weights (f32 or f16)")});
+    return true;
 }
 
 ProbeCheck check_too_long(Backend& backend) {
     std::string text;
     const int limit = backend.info().context_tokens;
-    while (text.size() < static_cast<std::size_t>(limit) * 6 + 64) text += "one more word and ";
+    while (text.size() < static_cast<std::size_t>(limit) * 6 + 64) text += " and one more word";
     std::string error;
     const std::vector<double> scores =
-        sums(backend, ScoreRequest{.items = {{{.text = text}, {"end"}}}}, error);
+        sums(backend, ScoreRequest{.items = {{{.text = text}, {" again"}}}}, error);
     if (scores.empty()) return {"a context that is too long is refused", true, error};
     return {"a context that is too long is refused", false,
             fmt::format("a text far beyond {} tokens was scored: it was cut silently", limit)};
+}
+
+double generated_tokens_per_second(Backend& backend) {
+    const Clock::time_point start = Clock::now();
+    GenerateRequest request{.items = {}, .max_tokens = 16, .temperature = 1.0};
+    for (std::uint64_t i = 0; i < 4; ++i) {
+        request.items.push_back({{.text = whole_sample().texts[i]}, i});
+    }
+    const Completion generated = run_request(backend, std::move(request));
+    return static_cast<double>(generated.usage.generated_tokens) / seconds_since(start);
 }
 
 }  // namespace
@@ -142,50 +246,28 @@ bool ProbeReport::ok() const {
     return std::ranges::all_of(checks, [](const ProbeCheck& check) { return check.ok; });
 }
 
-ProbeReport probe_backend(Backend& backend) {
-    using Clock = std::chrono::steady_clock;
+ProbeReport probe_backend(Backend& backend, const ProbeLimits& limits) {
     ProbeReport report;
     report.info = backend.info();
-    std::string error;
-    const std::size_t whole = probe_texts().size();
-    const std::vector<double> first = sums_in_blocks(backend, whole, error);
-    report.checks.push_back(
-        {"targets can be scored", !first.empty(),
-         first.empty() ? error : fmt::format("{} targets scored", first.size())});
-    if (first.empty()) return report;
-
-    const Clock::time_point start = Clock::now();
-    constexpr int kRepeats = 4;
-    double repeated = 0.0;
-    for (int i = 0; i < kRepeats; ++i) {
-        repeated = std::max(repeated, spread(first, sums_in_blocks(backend, whole, error)));
+    bool is_slow = false;
+    if (report.info.kind == "scripted") {
+        report.checks.push_back(
+            {kAgreementCheck, true, "not asked: scripted replies come from no model"});
+    } else {
+        Agreement agreement(backend, limits);
+        report.checks.push_back(agreement.check());
+        if (!report.ok()) return report;
+        is_slow = agreement.is_slow();
     }
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    report.scored_items_per_second = static_cast<double>(kRepeats * whole) / seconds;
-    const double alone = spread(first, sums_in_blocks(backend, 1, error));
-    const double in_twos = spread(first, sums_in_blocks(backend, 2, error));
-    report.noise_floor = std::max({repeated, alone, in_twos});
-    report.checks.push_back({"the same request gives the same scores", true,
-                             fmt::format("spread over five {:.2g} nats", repeated)});
-    report.checks.push_back(
-        {"scores do not depend on their company", report.noise_floor < 0.1,
-         fmt::format("alone, in twos and in eights differ by at most {:.2g} "
-                     "nats{}",
-                     std::max(alone, in_twos),
-                     report.noise_floor < 0.1 ? ""
-                                              : ": candidates closer than this cannot be told "
-                                                "apart; use unquantised weights (f32 or f16)")});
-    report.checks.push_back(check_agreement(backend));
+    if (!measure_noise(backend, is_slow ? short_sample() : whole_sample(), report)) return report;
     report.checks.push_back(check_too_long(backend));
-
-    const Clock::time_point generating = Clock::now();
-    GenerateRequest request{.items = {}, .max_tokens = 16, .temperature = 1.0};
-    for (std::uint64_t i = 0; i < 4; ++i) request.items.push_back({{.text = probe_texts()[i]}, i});
-    const Completion generated = run_request(backend, std::move(request));
-    report.generated_tokens_per_second =
-        static_cast<double>(generated.usage.generated_tokens) /
-        std::chrono::duration<double>(Clock::now() - generating).count();
+    report.generated_tokens_per_second = generated_tokens_per_second(backend);
     return report;
+}
+
+ProbeCheck check_scores_belong(Backend& backend) {
+    const ProbeLimits limits;
+    return Agreement(backend, limits).check();
 }
 
 }  // namespace dln

@@ -143,6 +143,16 @@ class Refusals(Http):
     def test_server_that_cannot_score_is_refused(self):
         self.expect_refused("vllm", "openai-chat", "openai-chat")
 
+    def test_dialect_that_fits_the_server_is_named(self):
+        for flavour, dialect, fits in (
+            ("llama-server", "openai", "llama-server"),
+            ("vllm", "sglang", "openai"),
+            ("vllm", "openai-chat", "openai"),
+        ):
+            with self.subTest(flavour=flavour, dialect=dialect):
+                said = f'"dialect": "{fits}"'
+                self.expect_refused(flavour, dialect, said, f"--dialect {fits}")
+
     def test_nobody_listening_is_said_with_the_address(self):
         with FakeServer() as server:
             address = self.address(server)

@@ -8,9 +8,16 @@
 #include <string>
 #include <vector>
 
+#include "dln/error.hpp"
 #include "dln/llm/backend.hpp"
 
 namespace dln {
+
+/// No server answers at all, so that nothing else can be tried with it.
+class UnreachableError : public BackendError {
+  public:
+    using BackendError::BackendError;
+};
 
 /// A server, and what may be asked of it.
 struct HttpEndpoint {
@@ -87,8 +94,9 @@ struct HttpOptions {
 /// Names of the dialects, for messages and job files.
 [[nodiscard]] const std::vector<std::string>& http_dialects();
 
-/// Asks every endpoint what it is, unless a run is replayed. Throws UsageError for an address, key or dialect that cannot be used,
-/// BackendError when no endpoint answers, the model is not there, or endpoints serve different models. The
+/// Asks every endpoint what it is, unless a run is replayed. Throws UsageError for an address, key or dialect
+/// that cannot be used, UnreachableError when no endpoint answers, BackendError when the model is not there, an
+/// endpoint does not speak the dialect, or endpoints serve different models. The
 /// backend's poll throws BackendError when no endpoint can be used any more or one computes something else
 /// than it should, with each endpoint's reason. Any rank.
 [[nodiscard]] std::unique_ptr<Backend> make_http_backend(const HttpOptions& options);

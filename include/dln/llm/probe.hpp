@@ -10,24 +10,42 @@
 
 namespace dln {
 
+/// Name of the check that generation and scoring belong together.
+inline constexpr const char* kAgreementCheck = "generation agrees with scoring";
+
 struct ProbeCheck {
     std::string name;
     bool ok = false;
     std::string detail;  ///< what was seen; on failure also what to do
 };
 
+/// When a probe is content with less.
+struct ProbeLimits {
+    /// Servers that take longer for the first request (five short targets) are asked for fewer and
+    /// shorter texts afterwards. Other backends never: nothing of a run may depend on the clock.
+    double slow_request_seconds = 0.5;
+};
+
 struct ProbeReport {
     BackendInfo info;
-    std::vector<ProbeCheck> checks;
+    std::vector<ProbeCheck>
+        checks;  ///< in the order in which they were made; a refusal may be the last
     /// Largest difference, in nats a target, between scores of the same targets: repeated, alone and
     /// beside others. Smaller differences between candidates mean nothing.
     double noise_floor = 0.0;
     double scored_items_per_second = 0.0;  ///< measured here and now: for `plan` and for people
     double generated_tokens_per_second = 0.0;
     [[nodiscard]] bool ok() const;
+    /// False: a check before the measurements refused the backend.
+    [[nodiscard]] bool has_measurements() const { return scored_items_per_second > 0.0; }
 };
 
-/// Pre: nothing is pending on `backend`.
-[[nodiscard]] ProbeReport probe_backend(Backend& backend);
+/// Generation against scoring, then noise, then the too long context. What fails the first check is not
+/// asked for more. Pre: nothing is pending on `backend`.
+[[nodiscard]] ProbeReport probe_backend(Backend& backend, const ProbeLimits& limits = {});
+
+/// The first check alone, a few calls: can targets be scored, and do their scores belong to them?
+/// Pre: as probe_backend.
+[[nodiscard]] ProbeCheck check_scores_belong(Backend& backend);
 
 }  // namespace dln

@@ -323,7 +323,7 @@ class HttpBackend : public Backend {
             const Answer answer =
                 client_.ask(endpoint, calls[i], milliseconds(options_.patience_seconds));
             if (answer.status == 0) {
-                throw BackendError(told(endpoint, answer.reason));
+                throw UnreachableError(told(endpoint, answer.reason));
             }
             const std::string wrong = dialect_->learn(i, answer.status, answer.body, server);
             if (!wrong.empty()) {

@@ -17,6 +17,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::Gt;
 using ::testing::HasSubstr;
+using ::testing::Le;
 
 /// A token is a byte, and its probability follows from the byte before it.
 class ByteBackend : public Backend {
@@ -30,10 +31,12 @@ class ByteBackend : public Backend {
         double noise_beside_others = 0.0;  ///< a token of the second item, of the third twice, ...
         double noise_each_time = 0.0;  ///< a token of the second request, of the third twice, ...
         bool cannot_score = false;
+        std::string kind = "bytes";
     };
     explicit ByteBackend(const Faults& faults) : faults_(faults) {
-        info_ = {.kind = "bytes", .model = "bytes", .context_tokens = 200};
+        info_ = {.kind = faults.kind, .model = "bytes", .context_tokens = 200};
     }
+    [[nodiscard]] std::size_t scored_targets() const noexcept { return scored_targets_; }
     [[nodiscard]] const BackendInfo& info() const noexcept override { return info_; }
     void submit(std::uint64_t id, Request request) override { pending_ = {id, std::move(request)}; }
     [[nodiscard]] std::vector<Completion> poll(std::chrono::milliseconds /*timeout*/) override {
@@ -70,6 +73,7 @@ class ByteBackend : public Backend {
     [[nodiscard]] ScoreReply answer(const ScoreRequest& request) {
         ScoreReply reply;
         for (std::size_t i = 0; i < request.items.size(); ++i) {
+            scored_targets_ += request.items[i].targets.size();
             auto& scores = reply.scores.emplace_back();
             const double noise = faults_.noise_beside_others * static_cast<double>(i) +
                                  faults_.noise_each_time * static_cast<double>(requests_);
@@ -115,6 +119,7 @@ class ByteBackend : public Backend {
     BackendInfo info_;
     Pending pending_;
     int requests_ = 0;
+    std::size_t scored_targets_ = 0;
 };
 
 ProbeReport probe(const ByteBackend::Faults& faults) {
@@ -189,6 +194,32 @@ TEST(Probe, ScoresThatDependMuchOnTheirCompanyAreReported) {
     EXPECT_NEAR(report.noise_floor, 0.7, 1e-9);
     EXPECT_FALSE(check(report, "company")->ok);
     EXPECT_THAT(check(report, "company")->detail, HasSubstr("unquantised"));
+}
+
+TEST(Probe, ScoresThatDoNotBelongAreNotAskedForAnyMore) {
+    ByteBackend backend({.scores = ByteBackend::Scores::from_the_next_row});
+    const ProbeReport report = probe_backend(backend);
+    EXPECT_THAT(backend.scored_targets(), Le(5U));
+    EXPECT_FALSE(report.has_measurements());
+    EXPECT_EQ(report.checks.back().name, kAgreementCheck);
+}
+
+TEST(Probe, SlowServerIsAskedForLessAndForTheSameFiveTimes) {
+    ByteBackend slow({.noise_each_time = 0.001, .kind = "http"});
+    const ProbeReport report = probe_backend(slow, {.slow_request_seconds = 0.0});
+    EXPECT_TRUE(report.ok()) << ::testing::PrintToString(refusals(report));
+    EXPECT_THAT(check(report, "same request")->detail, HasSubstr("0.004"));
+    EXPECT_THAT(slow.scored_targets(), Le(40U));
+    EXPECT_THAT(report.scored_items_per_second, Gt(0.0));
+    ByteBackend fast({.kind = "http"});
+    EXPECT_TRUE(probe_backend(fast, {.slow_request_seconds = 1000.0}).ok());
+    EXPECT_THAT(fast.scored_targets(), Gt(150U));
+}
+
+TEST(Probe, WhatIsNoServerIsMeasuredInFullHoweverSlow) {
+    ByteBackend backend({});
+    EXPECT_TRUE(probe_backend(backend, {.slow_request_seconds = 0.0}).ok());
+    EXPECT_THAT(backend.scored_targets(), Gt(150U));
 }
 
 TEST(Probe, BackendThatCannotScoreIsRefusedWithItsReason) {
