@@ -110,7 +110,7 @@ struct BackendInfo {
     std::string description;  ///< one line for people
     /// What servers said of themselves, as JSON: what a replay without them needs. Empty elsewhere.
     std::string facts;
-    RequestManner manner;     ///< what requests become, for plans
+    RequestManner manner;  ///< what requests become, for plans
 };
 
 class Backend {

@@ -235,8 +235,8 @@ class LookUps : public ::testing::Test {
     const Time now_{};
     void reply(const CallCost& cost, std::chrono::milliseconds latency) {
         const bool trial = endpoint_.on_send(cost, now_);
-        endpoint_.on_end(cost, {.outcome = Outcome::ok}, TransportFault::none, 200, trial, now_,
-                         now_ + latency);
+        endpoint_.on_end(cost, {.outcome = Outcome::ok}, TransportFault::none, 200, trial, false,
+                         now_, now_ + latency);
     }
 };
 
