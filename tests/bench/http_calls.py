@@ -57,7 +57,7 @@ class Bench:
         with open(self.folder / f"{name}.jsonl", "w", encoding="utf-8") as file:
             file.writelines(json.dumps(one) + "\n" for one in examples(count))
 
-    def write_job(self, server, endpoint, train=None, **backend):
+    def write_job(self, server, endpoint, train=None, scoring=None, **backend):
         self.runs += 1
         job = {
             "name": "bench",
@@ -67,6 +67,7 @@ class Bench:
             "classes": ["no", "yes"],
             "network": {"layers": [{"prompt": "Is this about a garden?"}]},
             "train": train or {},
+            "scoring": scoring or {},
             "backend": {
                 "kind": "http",
                 "endpoints": [{"address": f"http://127.0.0.1:{server.port}", **endpoint}],
@@ -103,12 +104,13 @@ class Bench:
 
     # The figures ---------------------------------------------------------------------------------------
 
-    def step_against_its_chain(self, ranks):
+    def step_against_its_chain(self, ranks, forms):
         """Forward, proposals, scores of the proposals: three calls that wait for each other."""
         latency_ms, chain = 100, 3
         with fake_llm_server.FakeServer("--latency-ms", latency_ms) as server:
             train = {"steps": 6, "batch_size": 20, "candidates": 10, "memory": 2, "eval_every": 3}
-            self.write_job(server, {"in_flight": 10_000}, train)
+            scoring = {"leading_space": forms == 4}
+            self.write_job(server, {"in_flight": 10_000}, train, scoring)
             self.write_data("test", 2)
             self.dln("train", "job.json", ranks=ranks)
         steps = []
@@ -117,8 +119,9 @@ class Bench:
                 steps.append(float(file["timing/step_seconds"][()]))
         ideal = chain * latency_ms / 1000
         place = f"{ranks} ranks" if ranks else "1 rank"
-        figure(f"step, all slots, 100 ms, {place}: time / longest chain of calls",
-               statistics.median(steps) / ideal, at_most=1.15)  # fmt: skip
+        # With more prompts the server's own processor time is a good part of a step.
+        figure(f"step, all slots, 100 ms, {forms} prompts an example, {place}: time / longest chain",
+               statistics.median(steps) / ideal, at_most=1.15 if forms == 2 else None)  # fmt: skip
 
     def busy_slots(self, ranks):
         slots = 64
@@ -168,7 +171,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="dln-bench-") as folder:
         bench = Bench(folder)
         for ranks in (0, 2):
-            bench.step_against_its_chain(ranks)
+            for forms in (2, 4):
+                bench.step_against_its_chain(ranks, forms)
         for ranks in (0, 4):
             bench.busy_slots(ranks)
         bench.spread_latency(4)

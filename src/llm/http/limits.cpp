@@ -10,8 +10,13 @@ namespace dln::http {
 namespace {
 
 constexpr double kSavedSeconds = 10.0;
-// How fast the usual quickest reply follows slower ones: half of the way in some 35 windows.
+// How far the usual quickest reply goes towards a window's: half of the way in some 7 windows, or in 35 of
+// slow ones.
+constexpr double kFollow = 0.1;
 constexpr double kForget = 0.02;
+constexpr double kShortest = 1e-6;  // seconds; a logarithm is taken
+// Seconds. What is quicker is no sign of load, however quick the server was before.
+constexpr double kLeastSlow = 0.01;
 
 double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
@@ -43,14 +48,15 @@ void InFlightLimit::on_reply(Time sent, Time now, std::size_t in_flight) {
 }
 
 void InFlightLimit::end_window(Time sent, Time now) {
-    const double quickest = seconds(window_quickest_);
+    const double quickest = std::max(seconds(window_quickest_), kShortest);
     const bool slow = options_.latency_multiple > 0 && usual_quickest_s_ > 0 &&
+                      quickest >= kLeastSlow &&
                       quickest > options_.latency_multiple * usual_quickest_s_;
-    if (usual_quickest_s_ <= 0 || quickest < usual_quickest_s_) {
-        usual_quickest_s_ = quickest;
-    } else {
-        usual_quickest_s_ += kForget * (quickest - usual_quickest_s_);
-    }
+    // The geometric mean: of latencies that are spread widely some window has a very quick one.
+    const double weight = usual_quickest_s_ <= 0 ? 1.0 : slow ? kForget : kFollow;
+    usual_quickest_s_ = weight >= 1.0
+                            ? quickest
+                            : usual_quickest_s_ * std::pow(quickest / usual_quickest_s_, weight);
     if (slow) {
         decrease(options_.latency_decrease, sent, now);
     } else if (window_was_full_) {  // a limit that is not reached tells nothing about a higher one

@@ -3,6 +3,7 @@
 #include "llm/http/limits.hpp"
 
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 
 #include <gtest/gtest.h>
@@ -223,6 +224,25 @@ TEST_F(Breaker, LetsAnotherTrialThroughWhenOneWasCancelled) {
     now_ += seconds(1);
     breaker_.on_no_answer(breaker_.on_send(now_));
     EXPECT_LE(breaker_.ready_at(now_), now_);
+}
+
+TEST(InFlightLimit, WidelySpreadLatenciesAreNotTakenForLoad) {
+    InFlightLimit limit({.most = 16});
+    Time now = kStart;
+    std::uint64_t state = 1;
+    for (int i = 0; i < 16 * 2000; ++i) {
+        // Log-normal with sigma 1, near enough: a sum of twelve uniform numbers is nearly normal.
+        double normal = -6.0;
+        for (int k = 0; k < 12; ++k) {
+            state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+            normal += static_cast<double>(state >> 11U) / 9007199254740992.0;
+        }
+        const auto latency = std::chrono::duration_cast<Duration>(
+            std::chrono::duration<double>(0.02 * std::exp(normal)));
+        now += milliseconds(1);
+        limit.on_reply(now, now + latency, 16);
+    }
+    EXPECT_LE(limit.decreases(), 20);  // in 2,000 windows
 }
 
 // --- look-ups beside work
