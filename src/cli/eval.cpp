@@ -46,7 +46,8 @@ int run_eval(Communicator& comm, const EvalOptions& options) {
     session.start();
     return session.run([&] {
         const Evaluation evaluation = evaluate_split(session.engine(), session.network(),
-                                                     session.splits(), split, parameters, 0);
+                                                     session.splits(), split, {parameters}, 0)
+                                          .front();
         for (std::size_t l = 0; l < parameters.size(); ++l) {
             fmt::print(
                 "prompt {}: \"{}\" in template {}\n", l + 1, printable(parameters[l].prompt, 400),

@@ -63,10 +63,8 @@ void add_plan_command(CLI::App& app, Chosen& chosen) {
         "Foretell requests, tokens, money and critical path of a job; nothing is trained or "
         "written");
     add_job_options(*command, options->job);
-    command->add_flag(
-        "--measure", options->measure,
-        "Also measure, with some hundred requests, how much prompts differ and how fast "
-        "the backend is, and estimate the time");
+    command->add_flag("--measure", options->measure,
+                      "Also measure speed and how much prompts differ, with some hundred requests");
     command->add_flag("--no-samples", options->no_samples,
                       "Let the model write no texts for the plan: lengths are the most allowed");
     command->add_flag("--json", options->json, "Print the plan as JSON");

@@ -112,26 +112,34 @@ Evaluation summarise(Measure measure,
     return evaluation;
 }
 
-Evaluation evaluate_split(Engine& engine,
-                          const Network& network,
-                          const std::vector<Dataset>& splits,
-                          std::size_t split,
-                          const NetworkParameters& parameters,
-                          std::uint64_t step) {
+std::vector<Evaluation> evaluate_split(Engine& engine,
+                                       const Network& network,
+                                       const std::vector<Dataset>& splits,
+                                       std::size_t split,
+                                       const std::vector<NetworkParameters>& parameters,
+                                       std::uint64_t step) {
     TaskGraph graph;
     const Measure measure = measure_for_evaluation(network);
     const std::vector<std::uint64_t> examples = all_examples(splits[split]);
-    const TaskId task = add_evaluation(graph, network,
-                                       {.parameters = parameters,
+    std::vector<TaskId> tasks;
+    for (const NetworkParameters& each : parameters) {
+        tasks.push_back(add_evaluation(graph, network,
+                                       {.parameters = each,
                                         .measure = measure,
                                         .split = split,
                                         .examples = examples,
                                         .step = step,
-                                        .want_texts = false});
+                                        .want_texts = false}));
+    }
     engine.run(graph);
-    const TaskResult& result = graph.result(task);
-    return summarise(
-        measure, read_outcomes(network, measure, result.table, splits[split], examples), result);
+    std::vector<Evaluation> evaluations;
+    for (const TaskId task : tasks) {
+        const TaskResult& result = graph.result(task);
+        evaluations.push_back(summarise(
+            measure, read_outcomes(network, measure, result.table, splits[split], examples),
+            result));
+    }
+    return evaluations;
 }
 
 std::vector<std::uint64_t> all_examples(const Dataset& split) {

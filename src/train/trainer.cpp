@@ -183,7 +183,8 @@ class Training {
         }
     }
 
-    [[nodiscard]] Evaluation evaluate(const NetworkParameters& parameters, SplitIndex split) {
+    [[nodiscard]] std::vector<Evaluation> evaluate(const std::vector<NetworkParameters>& parameters,
+                                                   SplitIndex split) {
         const auto what = fmt::format("{} after step {}", split == kTestSplit ? "test" : "dev",
                                       state_.steps_done);
         return saying(what, [&] {
@@ -213,8 +214,7 @@ class Training {
         if (context_.splits[kDevSplit].empty()) return;
         bool gained = false;
         Evaluated shown;
-        for (const NetworkParameters& parameters : worth_evaluating()) {
-            const Evaluated evaluated{parameters, dev_result(parameters)};
+        for (const Evaluated& evaluated : dev_results(worth_evaluating())) {
             const bool is_best = take_dev(evaluated);
             if (is_best || shown.parameters.empty()) shown = evaluated;
             gained = gained || is_best;
@@ -230,13 +230,34 @@ class Training {
     }
 
     // Parameters whose dev result is known need not be paid for again.
-    [[nodiscard]] DevResult dev_result(const NetworkParameters& parameters) {
+    [[nodiscard]] std::optional<DevResult> known_dev(const NetworkParameters& parameters) const {
         for (const auto* list : {&state_.best, &state_.memory}) {
             for (const Evaluated& entry : *list) {
                 if (entry.parameters == parameters) return entry.dev;
             }
         }
-        const Evaluation dev = evaluate(parameters, kDevSplit);
+        return std::nullopt;
+    }
+
+    // The others are evaluated side by side.
+    [[nodiscard]] std::vector<Evaluated> dev_results(const std::vector<NetworkParameters>& all) {
+        std::vector<NetworkParameters> unknown = all;
+        std::erase_if(unknown, [&](const auto& each) { return known_dev(each).has_value(); });
+        const std::vector<Evaluation> evaluations =
+            unknown.empty() ? std::vector<Evaluation>() : evaluate(unknown, kDevSplit);
+        std::vector<Evaluated> results;
+        for (const NetworkParameters& each : all) {
+            if (const auto known = known_dev(each)) {
+                results.push_back({each, *known});
+                continue;
+            }
+            const auto place = std::ranges::find(unknown, each) - unknown.begin();
+            results.push_back({each, counted(evaluations[static_cast<std::size_t>(place)])});
+        }
+        return results;
+    }
+
+    [[nodiscard]] DevResult counted(const Evaluation& dev) {
         state_.usage += dev.usage;
         if (dev.failures > 0) {
             observer_.warned(fmt::format("dev: {} requests failed; the first: {}", dev.failures,
@@ -280,15 +301,13 @@ class Training {
         TrainOutcome outcome{.parameters = best_parameters(state_), .state = state_};
         if (!context_.splits[kTestSplit].empty()) {
             stop_if_spent();
-            outcome.test = evaluate(outcome.parameters, kTestSplit);
-            uncounted_ += outcome.test->usage;
-            const NetworkParameters initial = context_.network.initial_parameters();
-            if (initial == outcome.parameters) {
-                outcome.test_initial = outcome.test;
-            } else {
-                outcome.test_initial = evaluate(initial, kTestSplit);
-                uncounted_ += outcome.test_initial->usage;
-            }
+            std::vector<NetworkParameters> both{outcome.parameters,
+                                                context_.network.initial_parameters()};
+            if (both[0] == both[1]) both.pop_back();
+            const std::vector<Evaluation> tested = evaluate(both, kTestSplit);
+            outcome.test = tested.front();
+            outcome.test_initial = tested.back();
+            for (const Evaluation& each : tested) uncounted_ += each.usage;
             outcome.gain =
                 mcnemar(outcome.test_initial->right_by_example, outcome.test->right_by_example);
             run_.append_metrics(metrics_line(state_.steps_done, "test", *outcome.test));

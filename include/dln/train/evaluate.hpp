@@ -67,14 +67,15 @@ struct Evaluation {
                                                         const Dataset& split,
                                                         const std::vector<std::uint64_t>& examples);
 
-/// Evaluates `parameters` on all of `split` in a graph of its own and sums it up. Rank 0; the other ranks
-/// serve. `step` enters the random key of sampled outputs.
-[[nodiscard]] Evaluation evaluate_split(Engine& engine,
-                                        const Network& network,
-                                        const std::vector<Dataset>& splits,
-                                        std::size_t split,
-                                        const NetworkParameters& parameters,
-                                        std::uint64_t step);
+/// Evaluates each of `parameters` on all of `split`, side by side in one graph, and sums them up, in their
+/// order. Rank 0; the other ranks serve. `step` enters the random key of sampled outputs.
+[[nodiscard]] std::vector<Evaluation> evaluate_split(
+    Engine& engine,
+    const Network& network,
+    const std::vector<Dataset>& splits,
+    std::size_t split,
+    const std::vector<NetworkParameters>& parameters,
+    std::uint64_t step);
 
 /// Sums outcomes up.
 [[nodiscard]] Evaluation summarise(Measure measure,
