@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
 
 #include "dln/error.hpp"
 #include "dln/llm/http.hpp"
@@ -313,6 +314,28 @@ class HttpBackend : public Backend {
                            options_.endpoints[endpoint].address, what);
     }
 
+    // A server may still be loading its model: it is waited for, but not without a word.
+    Answer ask_patiently(std::size_t endpoint, const Call& call) {
+        using Clock = std::chrono::steady_clock;
+        constexpr std::chrono::seconds kSilent{5};
+        constexpr std::chrono::seconds kBetween{60};
+        const auto end = Clock::now() + milliseconds(options_.patience_seconds);
+        std::chrono::milliseconds slice = kSilent;
+        for (;;) {
+            const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+            Answer answer = client_.ask(endpoint, call, std::min(slice, left));
+            if (answer.status != 0 || !client_.failure().empty() || Clock::now() >= end) {
+                return answer;
+            }
+            if (options_.rank == 0) {
+                spdlog::warn("{}, waiting for up to {:g} s ({}/patience_seconds)",
+                             told(endpoint, answer.reason), options_.patience_seconds,
+                             options_.place);
+            }
+            slice = kBetween;
+        }
+    }
+
     ServerFacts describe(std::size_t endpoint) {
         ServerFacts server;
         server.model = options_.model;
@@ -320,8 +343,7 @@ class HttpBackend : public Backend {
         server.begin_text = options_.begin_text;
         const std::vector<Call> calls = dialect_->describe();
         for (std::size_t i = 0; i < calls.size(); ++i) {
-            const Answer answer =
-                client_.ask(endpoint, calls[i], milliseconds(options_.patience_seconds));
+            const Answer answer = ask_patiently(endpoint, calls[i]);
             if (answer.status == 0) {
                 throw UnreachableError(told(endpoint, answer.reason));
             }

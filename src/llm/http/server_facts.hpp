@@ -8,7 +8,8 @@
 
 namespace dln::http {
 
-/// What the job does not say: model, context length, tokeniser, slots, software.
+/// What the job does not say: model, context length, prompts a call (fewer than the job allows where the
+/// server takes no lists), tokeniser, slots, software.
 [[nodiscard]] std::string facts_json(const ServerFacts& server);
 
 /// Puts it into `server`; returns what is wrong with the text, empty when nothing is.

@@ -30,7 +30,7 @@ TEST(KeptServerFacts, ComeBackAndLeaveTheJobsOwnAlone) {
     EXPECT_FALSE(read.takes_tokens);
     EXPECT_EQ(read.slots, 3);
     EXPECT_EQ(read.software, "vllm");
-    EXPECT_EQ(read.prompts_a_call, 8U);
+    EXPECT_EQ(read.prompts_a_call, 5U);
     EXPECT_EQ(read.begin_text, "<|im_start|>");
 }
 
