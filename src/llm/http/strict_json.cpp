@@ -107,6 +107,8 @@ Json convert(const element& value, std::size_t depth) {
 }  // namespace
 
 ParsedReply parse_reply(std::string_view body) {
+    // simdjson copies from where the text is, also when there is none.
+    if (body.empty()) return {.value = {}, .error = "the reply is empty"};
     simdjson::dom::parser parser;
     element root;
     simdjson::error_code error = parser.parse(body.data(), body.size()).get(root);
@@ -131,6 +133,7 @@ ParsedReply parse_reply(std::string_view body) {
 }
 
 std::string outermost_text(std::string_view body, std::string_view key) {
+    if (body.empty()) return {};
     // Skips what stands before the key without reading it: the parser of whole replies would not.
     const simdjson::padded_string padded(body);
     simdjson::ondemand::parser parser;

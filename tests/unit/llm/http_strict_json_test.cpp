@@ -41,6 +41,12 @@ TEST(StrictJson, RefusesWhatIsNoJson) {
     EXPECT_THAT(parse_reply("<html>\x1b[2J").error, HasSubstr("begins with \"<html>\\x1b"));
 }
 
+TEST(StrictJson, ReplyWithoutABodyIsEmpty) {
+    EXPECT_EQ(parse_reply({}).error, "the reply is empty");
+    EXPECT_EQ(outermost_text({}, "model"), "");
+    EXPECT_EQ(server_words({}), "(nothing)");
+}
+
 TEST(StrictJson, RefusesAKeyThatOccursTwice) {
     EXPECT_THAT(parse_reply(R"({"a":{"b":1,"c":2,"b":3}})").error, HasSubstr("\"b\" occurs twice"));
     EXPECT_TRUE(parse_reply(R"([{"b":1},{"b":1}])").ok());
