@@ -190,6 +190,7 @@ class Keys(ProgramTest):
             backend={
                 "kind": "http",
                 "patience_seconds": 1,
+                "tries": 2,
                 "endpoints": [{"address": f"http://127.0.0.1:{port}", **endpoint}],
             },
         )
