@@ -39,6 +39,8 @@ class Root {
     [[nodiscard]] const EngineProgress& progress() const noexcept { return progress_; }
     /// No rank holds a unit, and no sum or expansion is due: only units that nobody has are left, if any.
     [[nodiscard]] bool nothing_is_under_way() const;
+    /// A sum over ranks is under way.
+    [[nodiscard]] bool waits_for_sum() const;
     // Each returns true when it did something.
     bool expand_ready();
     /// Throws BackendError when another rank's backend has failed.
@@ -47,7 +49,6 @@ class Root {
     bool hand_out(const std::function<void(Own)>& take_own);
     void unit_finished(int rank, std::uint64_t id, UnitResult result);
     /// Starts and ends sums; `own_table(task, cells)` gives and forgets this rank's part.
-    [[nodiscard]] bool waits_for_sum() const;
     bool progress_sums(
         const std::function<std::vector<std::int64_t>(TaskId, std::size_t)>& own_table);
 
