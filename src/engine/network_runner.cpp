@@ -15,22 +15,54 @@
 
 namespace dln {
 
-// An evaluation unit goes through the layers; a generation unit is one request.
+// Examples on their way through layers `layer` to `end` - 1; the last of these is measured.
+struct NetworkRunner::Pass {
+    std::size_t layer = 0;
+    std::size_t end = 0;
+    NetworkParameters parameters;  // of `layer`, which is first, and those after it
+    Measure measure = Measure::classes;
+    std::size_t split = 0;
+    std::vector<LayerItem> items;
+    std::uint64_t step = 0;
+    bool want_texts = false;
+    bool without_residual = false;
+
+    [[nodiscard]] bool is_measured() const { return layer + 1 == end; }
+    [[nodiscard]] const LayerParameters& layer_parameters() const {
+        return parameters[parameters.size() - (end - layer)];
+    }
+};
+
+// A pass goes through its layers, a request each; other units are one request.
 struct NetworkRunner::Active {
     payload::Content content;
-    std::size_t layer = 0;
-    std::vector<std::string> inputs;    // of `layer`, by example
-    std::vector<std::string> failures;  // by example; empty: alive
-    std::vector<std::size_t> asked;     // examples of the pending request, by item
+    Pass pass;
+    std::vector<std::string> failures;  // by item; empty: alive
+    std::vector<std::size_t> asked;     // items of the pending request
     std::vector<std::vector<std::string>> texts;
     UnitResult result;
 
-    void fail(std::size_t example, const std::string& why) {
-        failures[example] = why.empty() ? "no reason given" : why;
+    [[nodiscard]] bool is_pass() const { return pass.end > 0; }
+
+    void fail(std::size_t item, const std::string& why) {
+        failures[item] = why.empty() ? "no reason given" : why;
+        count_failure(failures[item]);
+    }
+    void count_failure(const std::string& why) {
         ++result.failures;
-        if (result.first_failure.empty()) result.first_failure = failures[example];
+        if (result.first_failure.empty()) result.first_failure = why;
     }
 };
+
+namespace {
+
+// Why an item has no score, if it has none.
+const std::string* failure_of(const std::vector<TargetScore>& scores) {
+    const auto failed = std::ranges::find_if(scores, [](const auto& s) { return !s.ok(); });
+    return failed == scores.end() ? nullptr : &failed->error;
+}
+
+}  // namespace
 
 NetworkRunner::NetworkRunner(const Network& network,
                              const std::vector<Dataset>& splits,
@@ -45,29 +77,59 @@ std::size_t NetworkRunner::wanted_units() const { return backend_.wanted_request
 void NetworkRunner::start(std::uint64_t id, const std::string& bytes) {
     auto unit = std::make_unique<Active>();
     unit->content = payload::decode(bytes);
-    if (const auto* request = std::get_if<GenerateRequest>(&unit->content)) {
-        backend_.submit(id, *request);
-    } else {
-        const auto& evaluate = std::get<EvaluateUnit>(unit->content);
-        const Dataset& split = splits_.at(evaluate.split);
-        for (const std::uint64_t example : evaluate.examples) {
-            unit->inputs.emplace_back(network_.visible_input(0, split[example].input));
+    if (auto* evaluate = std::get_if<EvaluateUnit>(&unit->content)) {
+        unit->pass = {.layer = 0,
+                      .end = network_.depth(),
+                      .parameters = std::move(evaluate->parameters),
+                      .measure = evaluate->measure,
+                      .split = evaluate->split,
+                      .items = {},
+                      .step = evaluate->step,
+                      .want_texts = evaluate->want_texts};
+        for (const std::uint64_t example : evaluate->examples) {
+            unit->pass.items.push_back({.example = example, .latents = {}});
         }
-        unit->failures.resize(unit->inputs.size());
-        unit->texts.resize(unit->inputs.size());
-        unit->result.cells.assign(
-            unit->inputs.size() * cells_an_example(evaluate.measure, network_.classes().size()), 0);
-        submit_layer(id, *unit);
+    } else if (auto* layer = std::get_if<LayerUnit>(&unit->content)) {
+        unit->pass = {.layer = layer->layer,
+                      .end = layer->layer + 1,
+                      .parameters = {std::move(layer->parameters)},
+                      .measure = layer->measure,
+                      .split = layer->split,
+                      .items = std::move(layer->items),
+                      .step = layer->step,
+                      .want_texts = false,
+                      .without_residual = layer->without_residual};
     }
+    submit(id, *unit);
     active_.emplace(id, std::move(unit));
 }
 
-void NetworkRunner::submit_layer(std::uint64_t id, Active& unit) {
-    const auto& evaluate = std::get<EvaluateUnit>(unit.content);
-    const LayerParameters& parameters = evaluate.parameters[unit.layer];
-    const LayerSpec& layer = network_.layer(unit.layer);
-    const bool is_last = unit.layer + 1 == network_.depth();
-    const Dataset& split = splits_[evaluate.split];
+void NetworkRunner::submit(std::uint64_t id, Active& unit) {
+    if (auto* request = std::get_if<GenerateRequest>(&unit.content)) {
+        return backend_.submit(id, std::move(*request));
+    }
+    if (const auto* texts = std::get_if<TextUnit>(&unit.content)) {
+        ScoreRequest request;
+        for (std::size_t i = 0; i < texts->targets.size(); ++i) {
+            request.items.push_back({texts->contexts[i], {texts->targets[i]}});
+        }
+        unit.result.cells.assign(2 * texts->targets.size(), 0);
+        return backend_.submit(id, std::move(request));
+    }
+    const Pass& pass = unit.pass;
+    unit.failures.resize(pass.items.size());
+    unit.texts.resize(pass.items.size());
+    unit.result.cells.assign(
+        pass.items.size() * cells_an_example(pass.measure, network_.classes().size()), 0);
+    backend_.submit(id, layer_request(unit));
+}
+
+// What the layer that the pass is at has to be asked.
+Request NetworkRunner::layer_request(Active& unit) const {
+    const Pass& pass = unit.pass;
+    const LayerParameters& parameters = pass.layer_parameters();
+    const LayerSpec& layer = network_.layer(pass.layer);
+    const bool scores = pass.is_measured() && pass.measure != Measure::correct;
     unit.asked.clear();
     ScoreRequest score;
     GenerateRequest generate{.items = {},
@@ -75,31 +137,40 @@ void NetworkRunner::submit_layer(std::uint64_t id, Active& unit) {
                              .temperature = layer.temperature,
                              .top_p = 1.0,
                              .stop = layer.stop};
-    for (std::size_t i = 0; i < unit.inputs.size(); ++i) {
+    for (std::size_t i = 0; i < pass.items.size(); ++i) {
         if (!unit.failures[i].empty()) continue;
         unit.asked.push_back(i);
-        Context context = network_.context(unit.layer, parameters, unit.inputs[i]);
-        if (is_last && evaluate.measure == Measure::classes) {
+        const LayerItem& item = pass.items[i];
+        const Example example = splits_[pass.split][item.example];
+        Context context = network_.context(
+            pass.layer, parameters,
+            pass.without_residual ? item.latents[pass.layer - 1]
+                                  : network_.layer_input(pass.layer, example.input, item.latents));
+        if (!scores) {
+            CounterRng random({.seed = seed_,
+                               .step = pass.step,
+                               .layer = pass.layer,
+                               .role = RandomRole::forward_sampling,
+                               .example = item.example});
+            generate.items.push_back({std::move(context), random.next()});
+        } else if (pass.measure == Measure::classes) {
             score.items.push_back(
                 {std::move(context), network_.class_forms(parameters.template_index).targets});
-        } else if (is_last && evaluate.measure == Measure::target) {
-            std::string target = network_.separator(unit.layer, parameters.template_index);
-            target += split[evaluate.examples[i]].target;
-            score.items.push_back({std::move(context), {std::move(target)}});
         } else {
-            CounterRng random({.seed = seed_,
-                               .step = evaluate.step,
-                               .layer = unit.layer,
-                               .role = RandomRole::forward_sampling,
-                               .example = evaluate.examples[i]});
-            generate.items.push_back({std::move(context), random.next()});
+            score.items.push_back(
+                {std::move(context),
+                 {network_.separator(pass.layer, parameters.template_index) + target_of(pass, i)}});
         }
     }
-    if (score.items.empty()) {
-        backend_.submit(id, std::move(generate));
-    } else {
-        backend_.submit(id, std::move(score));
-    }
+    if (scores) return score;
+    return generate;
+}
+
+// What the measured layer should say.
+std::string NetworkRunner::target_of(const Pass& pass, std::size_t item) const {
+    const LayerItem& it = pass.items[item];
+    return pass.end < network_.depth() ? it.latents[pass.layer]
+                                       : std::string(splits_[pass.split][it.example].target);
 }
 
 std::vector<UnitRunner::Finished> NetworkRunner::advance(std::chrono::milliseconds wait) {
@@ -118,20 +189,25 @@ std::vector<UnitRunner::Finished> NetworkRunner::advance(std::chrono::millisecon
 
 // Returns true when the unit is complete.
 bool NetworkRunner::take(std::uint64_t id, Active& unit, const Completion& completion) {
-    if (std::holds_alternative<GenerateRequest>(unit.content)) {
-        take_generations(unit, std::get<GenerateReply>(completion.reply));
+    const auto* scores = std::get_if<ScoreReply>(&completion.reply);
+    if (!unit.is_pass()) {
+        if (scores != nullptr) {
+            take_text_scores(unit, *scores);
+        } else {
+            take_generations(unit, std::get<GenerateReply>(completion.reply));
+        }
         return true;
     }
-    if (const auto* scores = std::get_if<ScoreReply>(&completion.reply)) {
+    if (scores != nullptr) {
         take_scores(unit, *scores);
     } else {
         take_outputs(unit, std::get<GenerateReply>(completion.reply));
-        if (++unit.layer < network_.depth()) {
-            submit_layer(id, unit);
-            return false;
-        }
     }
-    if (std::get<EvaluateUnit>(unit.content).want_texts) {
+    if (++unit.pass.layer < unit.pass.end) {
+        backend_.submit(id, layer_request(unit));
+        return false;
+    }
+    if (unit.pass.want_texts) {
         for (std::size_t i = 0; i < unit.texts.size(); ++i) {
             auto& texts = unit.texts[i];
             texts.resize(network_.depth());
@@ -145,30 +221,39 @@ bool NetworkRunner::take(std::uint64_t id, Active& unit, const Completion& compl
 void NetworkRunner::take_generations(Active& unit, const GenerateReply& reply) {
     for (const GeneratedText& text : reply.texts) {
         unit.result.texts.push_back(text.ok() ? text.text : std::string());
-        if (text.ok()) continue;
-        ++unit.result.failures;
-        if (unit.result.first_failure.empty()) unit.result.first_failure = text.error;
+        if (!text.ok()) unit.count_failure(text.error);
     }
 }
 
-void NetworkRunner::take_outputs(Active& unit, const GenerateReply& reply) {
-    const auto& evaluate = std::get<EvaluateUnit>(unit.content);
-    const bool is_last = unit.layer + 1 == network_.depth();
-    const Dataset& split = splits_[evaluate.split];
+void NetworkRunner::take_text_scores(Active& unit, const ScoreReply& reply) const {
+    const auto& texts = std::get<TextUnit>(unit.content);
+    for (std::size_t i = 0; i < reply.scores.size(); ++i) {
+        if (const std::string* why = failure_of(reply.scores[i])) {
+            unit.count_failure(*why);
+            continue;
+        }
+        unit.result.cells[2 * i] = to_fixed_point(target_score(
+            reply.scores[i].front().token_log_probs, texts.targets[i].size(), network_.scoring()));
+        unit.result.cells[2 * i + 1] = 1;
+    }
+}
+
+void NetworkRunner::take_outputs(Active& unit, const GenerateReply& reply) const {
+    Pass& pass = unit.pass;
     const ScoringSpec& spec = network_.scoring();
-    for (std::size_t item = 0; item < unit.asked.size(); ++item) {
-        const std::size_t i = unit.asked[item];
-        const GeneratedText& output = reply.texts.at(item);
+    for (std::size_t place = 0; place < unit.asked.size(); ++place) {
+        const std::size_t i = unit.asked[place];
+        const GeneratedText& output = reply.texts.at(place);
         if (!output.ok()) {
             unit.fail(i, output.error);
             continue;
         }
         unit.texts[i].push_back(output.text);
-        if (!is_last) {
-            unit.inputs[i] = network_.next_input(unit.layer, unit.inputs[i], output.text);
+        if (!pass.is_measured()) {
+            pass.items[i].latents.push_back(output.text);
             continue;
         }
-        const std::string_view target = split[evaluate.examples[i]].target;
+        const std::string target = target_of(pass, i);
         const bool right = spec.metric == Metric::number
                                ? number_present(output.text, target)
                                : exact_match(output.text, target, spec.ignore_case);
@@ -177,38 +262,40 @@ void NetworkRunner::take_outputs(Active& unit, const GenerateReply& reply) {
     }
 }
 
-void NetworkRunner::take_scores(Active& unit, const ScoreReply& reply) {
-    const auto& evaluate = std::get<EvaluateUnit>(unit.content);
+void NetworkRunner::take_scores(Active& unit, const ScoreReply& reply) const {
+    const Pass& pass = unit.pass;
     const ScoringSpec& spec = network_.scoring();
-    const std::size_t width = cells_an_example(evaluate.measure, network_.classes().size());
-    const std::size_t template_index = evaluate.parameters.back().template_index;
-    for (std::size_t item = 0; item < unit.asked.size(); ++item) {
-        const std::size_t i = unit.asked[item];
-        const std::vector<TargetScore>& scores = reply.scores.at(item);
-        const auto failed = std::ranges::find_if(scores, [](const auto& s) { return !s.ok(); });
-        if (failed != scores.end()) {
-            unit.fail(i, failed->error);
+    const std::size_t width = cells_an_example(pass.measure, network_.classes().size());
+    const std::size_t template_index = pass.layer_parameters().template_index;
+    for (std::size_t place = 0; place < unit.asked.size(); ++place) {
+        const std::size_t i = unit.asked[place];
+        const std::vector<TargetScore>& scores = reply.scores.at(place);
+        if (const std::string* why = failure_of(scores)) {
+            unit.fail(i, *why);
             continue;
         }
         const auto cells = std::span(unit.result.cells).subspan(i * width, width);
-        if (evaluate.measure == Measure::target) {
-            const std::string_view target = splits_[evaluate.split][evaluate.examples[i]].target;
+        if (pass.measure == Measure::target) {
             const std::size_t bytes =
-                network_.separator(unit.layer, template_index).size() + target.size();
+                network_.separator(pass.layer, template_index).size() + target_of(pass, i).size();
             cells[0] = to_fixed_point(target_score(scores.front().token_log_probs, bytes, spec));
         } else {
-            const ClassForms& forms = network_.class_forms(template_index);
-            std::vector<std::vector<double>> by_class(network_.classes().size());
-            for (std::size_t f = 0; f < scores.size(); ++f) {
-                const auto& tokens = scores[f].token_log_probs;
-                by_class[forms.class_of[f]].push_back(
-                    std::accumulate(tokens.begin(), tokens.end(), 0.0));
-            }
-            for (std::size_t c = 0; c < by_class.size(); ++c) {
-                cells[c] = to_fixed_point(class_log_prob(by_class[c], spec.verbalizers));
-            }
+            write_class_cells(cells, network_.class_forms(template_index), scores);
         }
         cells.back() = 1;
+    }
+}
+
+void NetworkRunner::write_class_cells(std::span<std::int64_t> cells,
+                                      const ClassForms& forms,
+                                      const std::vector<TargetScore>& scores) const {
+    std::vector<std::vector<double>> by_class(network_.classes().size());
+    for (std::size_t f = 0; f < scores.size(); ++f) {
+        const auto& tokens = scores[f].token_log_probs;
+        by_class[forms.class_of[f]].push_back(std::accumulate(tokens.begin(), tokens.end(), 0.0));
+    }
+    for (std::size_t c = 0; c < by_class.size(); ++c) {
+        cells[c] = to_fixed_point(class_log_prob(by_class[c], network_.scoring().verbalizers));
     }
 }
 

@@ -15,25 +15,62 @@ using cbor::bytes_of;
 using cbor::text_of;
 using nlohmann::json;
 
+json to_json(const LayerParameters& layer) {
+    return json::array({bytes_of(layer.prompt), layer.template_index});
+}
+
+LayerParameters parameters_from(const json& value) { return {text_of(value[0]), value[1]}; }
+
+json to_json(const Context& context) {
+    return json::array({bytes_of(context.text), context.chat, context.shared_bytes});
+}
+
+Context context_from(const json& value) {
+    return {.text = text_of(value[0]), .chat = value[1], .shared_bytes = value[2]};
+}
+
+json to_json(const std::vector<std::string>& texts) {
+    json list = json::array();
+    for (const std::string& text : texts) list.push_back(bytes_of(text));
+    return list;
+}
+
+std::vector<std::string> texts_from(const json& value) {
+    std::vector<std::string> texts;
+    for (const json& text : value) texts.push_back(text_of(text));
+    return texts;
+}
+
 json to_json(const EvaluateUnit& unit) {
     json layers = json::array();
-    for (const LayerParameters& layer : unit.parameters) {
-        layers.push_back(json::array({bytes_of(layer.prompt), layer.template_index}));
-    }
+    for (const LayerParameters& layer : unit.parameters) layers.push_back(to_json(layer));
     return json::array({"evaluate", std::move(layers), static_cast<int>(unit.measure), unit.split,
                         unit.examples, unit.step, unit.want_texts});
+}
+
+json to_json(const LayerUnit& unit) {
+    json items = json::array();
+    for (const LayerItem& item : unit.items) {
+        items.push_back(json::array({item.example, to_json(item.latents)}));
+    }
+    return json::array({"layer", unit.layer, to_json(unit.parameters),
+                        static_cast<int>(unit.measure), unit.split, std::move(items), unit.step,
+                        unit.without_residual});
+}
+
+json to_json(const TextUnit& unit) {
+    json contexts = json::array();
+    for (const Context& context : unit.contexts) contexts.push_back(to_json(context));
+    return json::array({"text", std::move(contexts), to_json(unit.targets)});
 }
 
 json to_json(const GenerateRequest& request) {
     json items = json::array();
     for (const GenerateItem& item : request.items) {
-        items.push_back(json::array({bytes_of(item.context.text), item.context.chat,
-                                     item.context.shared_bytes, item.seed}));
+        items.push_back(json::array({to_json(item.context), item.seed}));
     }
-    json stop = json::array();
-    for (const std::string& text : request.stop) stop.push_back(bytes_of(text));
     return json::array({"generate", std::move(items), request.max_tokens, request.temperature,
-                        request.top_p, std::move(stop)});
+                        request.top_p, to_json(request.stop)});
 }
 
 EvaluateUnit evaluate_from(const json& value) {
@@ -43,7 +80,25 @@ EvaluateUnit evaluate_from(const json& value) {
                       .examples = value[4],
                       .step = value[5],
                       .want_texts = value[6]};
-    for (const json& layer : value[1]) unit.parameters.push_back({text_of(layer[0]), layer[1]});
+    for (const json& layer : value[1]) unit.parameters.push_back(parameters_from(layer));
+    return unit;
+}
+
+LayerUnit layer_from(const json& value) {
+    LayerUnit unit{.layer = value[1],
+                   .parameters = parameters_from(value[2]),
+                   .measure = static_cast<Measure>(value[3].get<int>()),
+                   .split = value[4],
+                   .items = {},
+                   .step = value[6],
+                   .without_residual = value[7]};
+    for (const json& item : value[5]) unit.items.push_back({item[0], texts_from(item[1])});
+    return unit;
+}
+
+TextUnit text_unit_from(const json& value) {
+    TextUnit unit{.contexts = {}, .targets = texts_from(value[2])};
+    for (const json& context : value[1]) unit.contexts.push_back(context_from(context));
     return unit;
 }
 
@@ -52,12 +107,8 @@ GenerateRequest generate_from(const json& value) {
                             .max_tokens = value[2],
                             .temperature = value[3],
                             .top_p = value[4],
-                            .stop = {}};
-    for (const json& item : value[1]) {
-        request.items.push_back(
-            {{.text = text_of(item[0]), .chat = item[1], .shared_bytes = item[2]}, item[3]});
-    }
-    for (const json& text : value[5]) request.stop.push_back(text_of(text));
+                            .stop = texts_from(value[5])};
+    for (const json& item : value[1]) request.items.push_back({context_from(item[0]), item[1]});
     return request;
 }
 
@@ -70,6 +121,8 @@ std::string encode(const Content& content) {
 Content decode(const std::string& bytes) {
     const json value = json::from_cbor(bytes);
     if (value[0] == "evaluate") return evaluate_from(value);
+    if (value[0] == "layer") return layer_from(value);
+    if (value[0] == "text") return text_unit_from(value);
     return generate_from(value);
 }
 
@@ -79,28 +132,65 @@ std::size_t cells_an_example(Measure measure, std::size_t classes) {
     return measure == Measure::classes ? classes + 1 : 2;
 }
 
-std::vector<Unit> make_evaluate_units(const EvaluateUnit& whole,
-                                      std::size_t block,
-                                      std::size_t classes) {
-    const LayerParameters& last = whole.parameters.back();
-    const std::uint64_t affinity =
-        XXH3_64bits_withSeed(last.prompt.data(), last.prompt.size(), last.template_index);
-    const std::size_t width = cells_an_example(whole.measure, classes);
+namespace {
+
+// Candidates are told apart by what they begin with.
+std::uint64_t affinity_of(const LayerParameters& parameters) {
+    return XXH3_64bits_withSeed(parameters.prompt.data(), parameters.prompt.size(),
+                                parameters.template_index);
+}
+
+// `part` with each block of `all` in turn in `member`.
+template <class Whole, class Entry>
+std::vector<Unit> cut(Whole part,
+                      std::vector<Entry> Whole::*member,
+                      const std::vector<Entry>& all,
+                      std::size_t block,
+                      std::size_t width,
+                      std::uint64_t affinity) {
     std::vector<Unit> units;
-    EvaluateUnit part{.parameters = whole.parameters,
-                      .measure = whole.measure,
-                      .split = whole.split,
-                      .examples = {},
-                      .step = whole.step,
-                      .want_texts = whole.want_texts};
-    for (std::size_t first = 0; first < whole.examples.size(); first += block) {
-        const std::size_t count = std::min(block, whole.examples.size() - first);
-        const auto begin = whole.examples.begin() + static_cast<std::ptrdiff_t>(first);
-        part.examples.assign(begin, begin + static_cast<std::ptrdiff_t>(count));
+    for (std::size_t first = 0; first < all.size(); first += block) {
+        const std::size_t count = std::min(block, all.size() - first);
+        const auto begin = all.begin() + static_cast<std::ptrdiff_t>(first);
+        (part.*member).assign(begin, begin + static_cast<std::ptrdiff_t>(count));
         units.push_back({.payload = payload::encode(part),
                          .affinity = affinity,
                          .first_cell = first * width,
                          .cells = count * width});
+    }
+    return units;
+}
+
+}  // namespace
+
+std::vector<Unit> make_evaluate_units(const EvaluateUnit& whole,
+                                      std::size_t block,
+                                      std::size_t classes) {
+    return cut(whole, &EvaluateUnit::examples, whole.examples, block,
+               cells_an_example(whole.measure, classes), affinity_of(whole.parameters.back()));
+}
+
+std::vector<Unit> make_layer_units(const LayerUnit& whole, std::size_t block, std::size_t classes) {
+    return cut(whole, &LayerUnit::items, whole.items, block,
+               cells_an_example(whole.measure, classes), affinity_of(whole.parameters));
+}
+
+std::vector<Unit> make_text_units(const TextUnit& whole, std::size_t block) {
+    constexpr std::size_t kWidth = 2;
+    std::vector<Unit> units;
+    for (std::size_t first = 0; first < whole.targets.size(); first += block) {
+        const std::size_t end = std::min(first + block, whole.targets.size());
+        TextUnit part;
+        for (std::size_t i = first; i < end; ++i) {
+            part.contexts.push_back(whole.contexts[i]);
+            part.targets.push_back(whole.targets[i]);
+        }
+        Unit unit{.payload = payload::encode(part),
+                  .affinity = 0,
+                  .first_cell = first * kWidth,
+                  .cells = (end - first) * kWidth};
+        unit.affinity = XXH3_64bits(unit.payload.data(), unit.payload.size());
+        units.push_back(std::move(unit));
     }
     return units;
 }

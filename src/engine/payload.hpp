@@ -8,7 +8,7 @@
 
 namespace dln::payload {
 
-using Content = std::variant<EvaluateUnit, GenerateRequest>;
+using Content = std::variant<EvaluateUnit, LayerUnit, TextUnit, GenerateRequest>;
 [[nodiscard]] std::string encode(const Content& content);
 [[nodiscard]] Content decode(const std::string& bytes);
 

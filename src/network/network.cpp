@@ -132,6 +132,14 @@ std::string Network::next_input(std::size_t index,
         {.texts = {{"input", std::string(input)}, {"output", std::string(output)}}, .lists = {}});
 }
 
+std::string Network::layer_input(std::size_t index,
+                                 std::string_view x,
+                                 std::span<const std::string> latents) const {
+    std::string input(visible_input(index, x));
+    for (std::size_t l = 0; l < index; ++l) input = next_input(l, input, latents[l]);
+    return input;
+}
+
 const std::string& Network::separator(std::size_t index, std::size_t template_index) const {
     return layers_[index].templates[template_index].separator;
 }

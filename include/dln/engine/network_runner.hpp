@@ -1,11 +1,12 @@
 #pragma once
-// Units of a network: evaluating it over a block of examples, and drawing generations that rank 0 asks
-// for. Each rank has its own runner over its own backend; the data are on every rank, so only indices,
-// prompts and results travel.
+// Units of a network: evaluating it, or one layer of it, over a block of examples; drawing generations and
+// scoring texts that rank 0 asks for. Each rank has its own runner over its own backend; the data are on
+// every rank, so only indices, prompts, latents and results travel.
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,8 +17,8 @@
 
 namespace dln {
 
-/// What is measured of each example of an evaluation unit, and its cells (fixed point; the last cell of
-/// an example is 1 when it was measured and 0 when it failed).
+/// What is measured of each example (or item), and its cells (fixed point; the last cell is 1 when it was
+/// measured and 0 when it failed).
 enum class Measure : int {
     classes = 0,  ///< log p of every class, unnormalised: classes + 1 cells
     target = 1,   ///< score of the example's target: 2 cells
@@ -36,6 +37,33 @@ struct EvaluateUnit {
     bool want_texts = false;
 };
 
+/// An example as one layer meets it: what the layers before it said, first layer first, and for a hidden
+/// layer last of all the latent that is to be scored.
+struct LayerItem {
+    std::uint64_t example = 0;
+    std::vector<std::string> latents;
+    friend auto operator<=>(const LayerItem&, const LayerItem&) = default;
+};
+
+/// Evaluate one layer at `parameters` on `items` of split `split`: a hidden layer scores the items' last
+/// latents (Measure::target), the last layer measures the examples' targets.
+struct LayerUnit {
+    std::size_t layer = 0;
+    LayerParameters parameters;
+    Measure measure = Measure::target;
+    std::size_t split = 0;
+    std::vector<LayerItem> items;
+    std::uint64_t step = 0;
+    /// The layer sees the last latent alone, without the residual.
+    bool without_residual = false;
+};
+
+/// Score each text after its context, as targets are scored; the texts hold their separators.
+struct TextUnit {
+    std::vector<Context> contexts;
+    std::vector<std::string> targets;
+};
+
 /// Cells an example for `measure`.
 [[nodiscard]] std::size_t cells_an_example(Measure measure, std::size_t classes);
 
@@ -44,6 +72,14 @@ struct EvaluateUnit {
 [[nodiscard]] std::vector<Unit> make_evaluate_units(const EvaluateUnit& whole,
                                                     std::size_t block,
                                                     std::size_t classes);
+
+/// The same for a layer's items.
+[[nodiscard]] std::vector<Unit> make_layer_units(const LayerUnit& whole,
+                                                 std::size_t block,
+                                                 std::size_t classes);
+
+/// Units of at most `block` texts, two cells a text.
+[[nodiscard]] std::vector<Unit> make_text_units(const TextUnit& whole, std::size_t block);
 
 /// One unit that draws all of `request`'s items; its texts are the outputs. A failed item gives an empty
 /// text and counts as a failure.
@@ -64,11 +100,18 @@ class NetworkRunner : public UnitRunner {
     [[nodiscard]] BackendCounts counts() const override { return backend_.counts(); }
 
   private:
+    struct Pass;
     struct Active;
-    void submit_layer(std::uint64_t id, Active& unit);
-    void take_outputs(Active& unit, const GenerateReply& reply);
-    void take_scores(Active& unit, const ScoreReply& reply);
-    void take_generations(Active& unit, const GenerateReply& reply);
+    void submit(std::uint64_t id, Active& unit);
+    [[nodiscard]] Request layer_request(Active& unit) const;
+    void take_outputs(Active& unit, const GenerateReply& reply) const;
+    void take_scores(Active& unit, const ScoreReply& reply) const;
+    void write_class_cells(std::span<std::int64_t> cells,
+                           const ClassForms& forms,
+                           const std::vector<TargetScore>& scores) const;
+    static void take_generations(Active& unit, const GenerateReply& reply);
+    void take_text_scores(Active& unit, const ScoreReply& reply) const;
+    [[nodiscard]] std::string target_of(const Pass& pass, std::size_t item) const;
     [[nodiscard]] bool take(std::uint64_t id, Active& unit, const Completion& completion);
 
     const Network& network_;

@@ -4,6 +4,7 @@
 // every rank builds an equal one from the job and the training split.
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,6 +45,11 @@ class Network {
     [[nodiscard]] std::string next_input(std::size_t index,
                                          std::string_view input,
                                          std::string_view output) const;
+    /// What layer `index` sees for x when the layers before it said `latents`: of one layer each, at
+    /// least `index` of them; the others are not looked at. Only hidden layers do not see x's options.
+    [[nodiscard]] std::string layer_input(std::size_t index,
+                                          std::string_view x,
+                                          std::span<const std::string> latents) const;
     /// The text between context and target after this template.
     [[nodiscard]] const std::string& separator(std::size_t index, std::size_t template_index) const;
     /// Pre: has_classes().

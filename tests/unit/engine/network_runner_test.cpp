@@ -234,6 +234,72 @@ TEST_F(NetworkRunnerTest, GenerationUnitReturnsItsTextsAndCountsFailures) {
     EXPECT_THAT(result.usage.generated_tokens, Gt(0));
 }
 
+TEST_F(NetworkRunnerTest, HiddenLayerUnitScoresItsLatentAfterTheLatentsBeforeIt) {
+    use(three_layers(), dataset_of({{"x", "right"}, {"y", "right"}}),
+        scripted({scores("L1 B [y>y1]", "\ny2", -0.5), scores("L1 B [x>x1]", "\nx2", -1.5)}));
+    const std::vector<Unit> units =
+        make_layer_units({.layer = 1,
+                          .parameters = {"B", 0},
+                          .measure = Measure::target,
+                          .split = 1,
+                          .items = {{1, {"y1", "y2"}}, {0, {"x1", "x2"}}}},
+                         8, 0);
+    ASSERT_THAT(units, SizeIs(1));
+    EXPECT_EQ(units[0].cells, 4U);
+    EXPECT_THAT(run(units[0]).cells, ElementsAre(-kOne / 2, 1, -3 * kOne / 2, 1));
+}
+
+TEST_F(NetworkRunnerTest, LastLayerUnitMeasuresTheTargetWithAndWithoutTheResidual) {
+    use(three_layers(), dataset_of({{"x", "right"}}),
+        scripted(
+            {scores("L2 P [x>x1>x2]", "\nright", -0.25), scores("L2 P [x2]", "\nright", -0.5)}));
+    LayerUnit unit{.layer = 2,
+                   .parameters = {"P", 0},
+                   .measure = Measure::target,
+                   .split = 1,
+                   .items = {{0, {"x1", "x2"}}}};
+    EXPECT_THAT(run(make_layer_units(unit, 8, 0)[0]).cells, ElementsAre(-kOne / 4, 1));
+    unit.without_residual = true;
+    EXPECT_THAT(run(make_layer_units(unit, 8, 0)[0]).cells, ElementsAre(-kOne / 2, 1));
+}
+
+TEST_F(NetworkRunnerTest, LastLayerUnitGeneratesAndComparesWhereOnlyRightAnswersCount) {
+    use(three_layers(), dataset_of({{"x", "right"}}),
+        scripted({says("L2 P [x>x1>x2]", "right"), says("L2 P", "wrong")}));
+    const LayerUnit unit{.layer = 2,
+                         .parameters = {"P", 0},
+                         .measure = Measure::correct,
+                         .split = 1,
+                         .items = {{0, {"x1", "x2"}}, {0, {"x1", "other"}}}};
+    EXPECT_THAT(run(make_layer_units(unit, 8, 0)[0]).cells, ElementsAre(kOne, 1, 0, 1));
+}
+
+TEST_F(NetworkRunnerTest, TextUnitScoresTextsAndCountsFailures) {
+    use(small_job(), {}, scripted({scores("one", "\na b", -0.5)}, {.context_tokens = 50}));
+    const std::vector<Unit> units = make_text_units(
+        {.contexts = {{.text = "one"}, {.text = std::string(400, 'x')}, {.text = "one"}},
+         .targets = {"\na b", "\nc", "\na b"}},
+        2);
+    ASSERT_THAT(units, SizeIs(2));
+    const UnitResult first = run(units[0]);
+    EXPECT_THAT(first.cells, ElementsAre(-kOne / 2, 1, 0, 0));
+    EXPECT_EQ(first.failures, 1);
+    EXPECT_EQ(units[1].first_cell, 4U);
+    EXPECT_THAT(run(units[1]).cells, ElementsAre(-kOne / 2, 1));
+}
+
+TEST_F(NetworkRunnerTest, LastLayerSeesTheOptionsThatHiddenLayersDoNot) {
+    Job job = class_job("L1 [{{input}}]");
+    job.network.layers.insert(job.network.layers.begin(), layer_of("H", "L0 [{{input}}]"));
+    job.network.layers[0].residual = "{{input}}>{{output}}";
+    job.network.strip_options = true;
+    use(job, dataset_of({{"Which?\nOptions:\n- no\n- yes", "no"}}),
+        scripted({says("L0 [Which?]", "seen"),
+                  scores("L1 [Which?\nOptions:\n- no\n- yes>seen]", "\nno", -1.0),
+                  scores("L1 [Which?\nOptions:\n- no\n- yes>seen]", "\nyes", -2.0)}));
+    EXPECT_THAT(evaluate(Measure::classes, {0}).cells, ElementsAre(-kOne, -2 * kOne, 1));
+}
+
 TEST(EvaluateUnits, CoverTheExamplesInBlocksWithCellsSideBySide) {
     const std::vector<Unit> units = make_evaluate_units({.parameters = {{"H", 0}, {"P", 1}},
                                                          .measure = Measure::classes,
