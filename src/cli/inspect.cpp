@@ -74,20 +74,48 @@ void print_parameters(const char* name,
     }
 }
 
-void print_candidates(const StepDocument& document, const nlohmann::json& job) {
-    if (!document.contains("step/candidates/prompt")) return;
-    const auto& prompts = document.texts("step/candidates/prompt");
-    const auto& templates = document.integers("step/candidates/template");
-    const auto& origins = document.texts("step/candidates/origin");
-    const auto& means = document.reals("step/candidates/mean");
-    const auto& scored = document.integers("step/candidates/scored");
-    const auto chosen = static_cast<std::size_t>(document.integer("step/chosen"));
-    fmt::print("\n{:>3} {:>10} {:>7} {:>8} {:<12} prompt\n", "", "mean", "scored", "template",
-               "origin");
+void print_candidates(const StepDocument& document, std::size_t layer, const nlohmann::json& job) {
+    const std::string at = fmt::format("step/layers/{}", layer);
+    if (!document.contains(at + "/candidates/prompt")) return;
+    const auto& prompts = document.texts(at + "/candidates/prompt");
+    const auto& templates = document.integers(at + "/candidates/template");
+    const auto& origins = document.texts(at + "/candidates/origin");
+    const auto& means = document.reals(at + "/candidates/mean");
+    const auto& scored = document.integers(at + "/candidates/scored");
+    const auto chosen = static_cast<std::size_t>(document.integer(at + "/chosen"));
+    fmt::print("\nlayer {}\n{:>3} {:>10} {:>7} {:>8} {:<12} prompt\n", layer + 1, "", "mean",
+               "scored", "template", "origin");
     for (std::size_t k = 0; k < prompts.size(); ++k) {
         fmt::print("{:>2}{} {:>10.4f} {:>7} {:>8} {:<12} {}\n", k, k == chosen ? '*' : ' ',
-                   means[k], scored[k], template_name(job, 0, templates[k]),
+                   means[k], scored[k], template_name(job, layer, templates[k]),
                    printable(origins[k], 20), printable(prompts[k], 90));
+    }
+}
+
+// The latents of the batch's first examples, the forward pass's and the heaviest sample.
+void print_latents(const StepDocument& document) {
+    constexpr std::size_t kShown = 4;
+    if (!document.contains("step/weights/best")) return;
+    const auto& forward = document.at("step/latents/forward");
+    const auto& sampled = document.at("step/latents/sampled");
+    const auto& best = document.integers("step/weights/best");
+    const std::size_t samples = sampled.shape[1];
+    const std::size_t hidden = sampled.shape[2];
+    const auto& weights = document.reals("step/weights/values");
+    const auto& said = std::get<std::vector<std::string>>(forward.values);
+    const auto& drawn = std::get<std::vector<std::string>>(sampled.values);
+    fmt::print("\nlatents of the first examples: said, and the heaviest sample\n");
+    for (std::size_t i = 0; i < std::min(best.size(), kShown); ++i) {
+        for (std::size_t l = 0; l < hidden; ++l) {
+            fmt::print("  {} layer {}: \"{}\"", i, l + 1, printable(said[i * hidden + l], 90));
+            if (best[i] < 0) {
+                fmt::print(", no sample\n");
+                continue;
+            }
+            const std::size_t k = i * samples + static_cast<std::size_t>(best[i]);
+            fmt::print(", weight {:.2f} \"{}\"\n", weights[k],
+                       printable(drawn[k * hidden + l], 90));
+        }
     }
 }
 
@@ -112,7 +140,10 @@ void print_file(const StepFile& file, const fs::path& run, bool all) {
     fmt::print("{} requests of {} tokens and {} generated ones, {:.3f} hours so far\n",
                state.usage.requests, state.usage.prompt_tokens, state.usage.generated_tokens,
                seconds / 3600.0);
-    print_candidates(file.document, job);
+    print_latents(file.document);
+    for (std::size_t l = 0; l < state.current.size(); ++l) {
+        print_candidates(file.document, l, job);
+    }
     if (all) {
         fmt::print("\n");
         print_arrays(file.document);

@@ -141,13 +141,15 @@ int train_on_root(Session& session, const std::string& hash, const std::string& 
     const BatchSampler batches =
         make_batches(job, session.network(), session.splits()[kTrainSplit]);
     const Proposer proposer(job.train.proposals);
+    const PosteriorSampler posterior(job.train.posterior);
     const TrainContext context{.job = job,
                                .network = session.network(),
                                .splits = session.splits(),
                                .engine = session.engine(),
                                .backend = session.backend(),
                                .batches = batches,
-                               .proposer = proposer};
+                               .proposer = proposer,
+                               .posterior = posterior};
     TrainDisplay display(job, session.comm().size());
     display.begin(info.description, session.splits()[kTrainSplit].size(),
                   session.splits()[kDevSplit].size(), session.splits()[kTestSplit].size());

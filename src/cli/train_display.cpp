@@ -102,11 +102,15 @@ std::string TrainDisplay::describe_dev(const DevResult& dev) const {
     return text;
 }
 
-void TrainDisplay::show_parameters(const LayerParameters& parameters) {
+void TrainDisplay::show_parameters(const NetworkParameters& parameters) {
+    for (std::size_t l = 0; l < parameters.size(); ++l) {
+        if (l < shown_.size() && shown_[l] == parameters[l]) continue;
+        say("      {:>{}}  {}\"{}\" in template {}", "", std::to_string(job_.train.steps).size(),
+            parameters.size() == 1 ? "" : fmt::format("layer {}: ", l + 1),
+            printable(parameters[l].prompt, 160),
+            printable(job_.network.layers[l].templates[parameters[l].template_index].name, 60));
+    }
     shown_ = parameters;
-    say("      {:>{}}  \"{}\" in template {}", "", std::to_string(job_.train.steps).size(),
-        printable(parameters.prompt, 160),
-        printable(job_.network.layers[0].templates[parameters.template_index].name, 60));
 }
 
 void TrainDisplay::evaluated_dev(const TrainState& state, const DevResult& dev, bool is_best) {
@@ -114,21 +118,39 @@ void TrainDisplay::evaluated_dev(const TrainState& state, const DevResult& dev, 
     say("step {:>{}}  dev {}{}", state.steps_done, std::to_string(job_.train.steps).size(),
         describe_dev(dev), is_best ? "  (best so far)" : "");
     if (!is_best) return;
-    const LayerParameters& best = state.best[0].parameters[0];
-    // Before the first step it is the job's own prompt.
-    if (state.steps_done == 0) shown_ = best;
-    if (shown_ != best) show_parameters(best);
+    // Before the first step they are the job's own prompts.
+    if (state.steps_done == 0) shown_ = state.best[0].parameters;
+    show_parameters(state.best[0].parameters);
 }
 
 void TrainDisplay::stepped(const StepRecord& record, const TrainState& state, double seconds) {
     clear_bar();
-    const StepCandidate& kept = record.candidates[record.chosen];
     const auto width = std::to_string(job_.train.steps).size();
-    say("step {:>{}}  {} candidates, incumbent {:.4f}, {} {:.4f}, {} calls, {:.1f} s",
-        state.steps_done, width, record.candidates.size(), record.scores[0].mean(),
-        record.chosen == 0 ? "kept at" : fmt::format("replaced ({})", printable(kept.origin, 60)),
-        record.scores[record.chosen].mean(), thousands(record.usage.calls), seconds);
-    if (record.chosen != 0) show_parameters(kept.parameters);
+    const bool is_deep = state.current.size() > 1;
+    if (is_deep) {
+        say("step {:>{}}  {}{} calls, {:.1f} s", state.steps_done, width,
+            record.nothing_to_learn ? "no error in the batch, nothing to learn; " : "",
+            thousands(record.usage.calls), seconds);
+    }
+    for (const LayerRecord& layer : record.layers) {
+        if (is_deep && record.nothing_to_learn) break;
+        const StepCandidate& kept = layer.candidates[layer.chosen];
+        const std::string compared = fmt::format(
+            "{} candidates, incumbent {:.4f}, {} {:.4f}", layer.candidates.size(),
+            layer.scores[0].mean(),
+            layer.chosen == 0 ? "kept at"
+                              : fmt::format("replaced ({})", printable(kept.origin, 60)),
+            layer.scores[layer.chosen].mean());
+        if (is_deep) {
+            say("      {:>{}}  layer {}: {}", "", width, layer.layer + 1, compared);
+        } else {
+            say("step {:>{}}  {}, {} calls, {:.1f} s", state.steps_done, width, compared,
+                thousands(record.usage.calls), seconds);
+        }
+    }
+    const bool is_new = std::ranges::any_of(
+        record.layers, [](const LayerRecord& layer) { return layer.chosen != 0; });
+    if (is_new) show_parameters(state.current);
 }
 
 void TrainDisplay::warned(const std::string& message) {

@@ -29,7 +29,7 @@ class TrainDisplay : public TrainObserver {
 
   private:
     [[nodiscard]] std::string describe_dev(const DevResult& dev) const;
-    void show_parameters(const LayerParameters& parameters);
+    void show_parameters(const NetworkParameters& parameters);
     void clear_bar();
     void show_bar(const TrainState& state, const EngineProgress& progress);
 
@@ -38,7 +38,7 @@ class TrainDisplay : public TrainObserver {
     bool on_terminal_;
     std::chrono::steady_clock::time_point start_;
     std::int64_t first_step_ = 0;
-    std::optional<LayerParameters> shown_;  ///< the last whose prompt was printed
+    NetworkParameters shown_;  ///< the last whose prompts were printed
     std::chrono::steady_clock::time_point bar_shown_;
 };
 

@@ -199,6 +199,7 @@ void check_job(Reader& reader, const Job& job) {
     check_train(reader, job);
     check_budget(reader, job);
     check_trained_layers(reader, job);
+    check_latents(reader, job);
 }
 
 }  // namespace dln::job

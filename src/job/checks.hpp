@@ -32,6 +32,9 @@ void check_unique(Reader& reader,
                   const std::string& list,
                   const std::string& what);
 
+/// Checks what a job says of latents: that it has some where it does, and that they can be weighted.
+void check_latents(Reader& reader, const Job& job);
+
 /// Checks what depends on several sections. Pre: the reader is at the job's root and noted no
 /// fault.
 void check_job(Reader& reader, const Job& job);

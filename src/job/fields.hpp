@@ -20,6 +20,7 @@ constexpr std::uint64_t kMostTokens = 1'000'000;
 // Sections of the table that have a source of their own.
 [[nodiscard]] Codec<ScoringSpec> scoring_fields();
 [[nodiscard]] Codec<TrainSpec> train_fields();
+[[nodiscard]] Codec<PosteriorSpec> posterior_fields();
 [[nodiscard]] Codec<BackendSpec> backend_fields();
 [[nodiscard]] Codec<BudgetSpec> budget_fields();
 

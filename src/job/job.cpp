@@ -66,7 +66,8 @@ std::string job_hash(const Job& job, const std::vector<std::string>& data_digest
             split.erase("path");
         }
     }
-    identity["train"].erase("steps");
+    // A penalty that falls to 0 over the steps depends on how many there are.
+    if (!job.train.logp_penalty_decay) identity["train"].erase("steps");
     for (const auto* name : {"model", "replies", "threads", "endpoints", "served_model",
                              "prompts_a_call", "deadline_seconds", "patience_seconds", "tries",
                              "hedge_after_medians", "price_input", "price_output"}) {

@@ -147,6 +147,20 @@ Codec<TrainSpec> train_fields() {
                "Prompts compared in a step: the incumbent and `candidates` - 1 proposals.")
         .field("proposals", &TrainSpec::proposals, proposals(),
                "How candidate prompts are generated.")
+        .field("posterior", &TrainSpec::posterior, posterior_fields(),
+               "Latents of a network of several layers.")
+        .field("trust_factor", &TrainSpec::trust_factor, number(),
+               "A last layer's candidate loses so many times its divergence (KL) from the "
+               "incumbent's class probabilities.")
+        .field("logp_penalty", &TrainSpec::logp_penalty, number(),
+               "A hidden layer's candidate loses so many times its log-probability of latents that "
+               "led to errors.")
+        .field("logp_penalty_decay", &TrainSpec::logp_penalty_decay, boolean(),
+               "That penalty falls linearly to 0 over the steps.")
+        .field("nce", &TrainSpec::nce, boolean(),
+               "Hidden layers score each sample against the others of its example.")
+        .field("hidden_steps", &TrainSpec::hidden_steps, integer<std::size_t>(1, 1000),
+               "Rounds of propose and select in a step, for hidden layers.")
         .field("held_out_ranking", &TrainSpec::held_out_ranking, boolean(),
                "Propose from one half of the batch and rank on the other.")
         .field("memory", &TrainSpec::memory, integer<std::size_t>(0, 100'000),

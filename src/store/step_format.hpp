@@ -11,8 +11,6 @@
 
 namespace dln {
 
-/// The format that this program writes, and the only one it reads.
-inline constexpr std::int64_t kStepFormatVersion = 2;
 inline constexpr std::size_t kSealBytes = 512;
 
 /// A sound file of a format that this program does not read. Never passed over in favour of an

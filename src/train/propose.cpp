@@ -4,6 +4,9 @@
 #include <array>
 #include <cctype>
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include "dln/error.hpp"
 #include "dln/random/counter_rng.hpp"
 #include "dln/text/utf8.hpp"
@@ -122,6 +125,12 @@ bool has_word(std::string_view text) {
 }
 
 }  // namespace
+
+std::string class_names(const Network& network) {
+    std::vector<std::string> names;
+    for (const ClassSpec& known : network.classes()) names.push_back(known.name);
+    return fmt::format("{}", fmt::join(names, ", "));
+}
 
 std::optional<ProposalTemplateSpec> built_in_proposal(std::string_view name) {
     for (const ProposalTemplateSpec& known : built_in_proposals()) {

@@ -128,9 +128,7 @@ void write_state(const TrainState& state, StepDocument& document) {
     write_evaluated(state.best, "state/best", document);
     arrays["state/best_step"] = Array::scalar(state.best_step);
     write_evaluated(state.memory, "state/memory", document);
-    std::vector<std::string> tried;
-    if (state.tried_in_templates) tried.push_back(*state.tried_in_templates);
-    arrays["state/tried_in_templates"] = Array::list(std::move(tried));
+    arrays["state/tried_in_templates"] = Array::list(state.tried_in_templates);
     arrays["state/without_gain"] = Array::scalar(state.without_gain);
     arrays["state/noise_floor"] = Array::scalar(state.noise_floor);
     arrays["state/calls"] = Array::scalar(state.usage.calls);
@@ -152,8 +150,7 @@ TrainState read_state(const StepDocument& document) {
     state.best = read_evaluated("state/best", document);
     state.best_step = document.integer("state/best_step");
     state.memory = read_evaluated("state/memory", document);
-    const auto& tried = document.texts("state/tried_in_templates");
-    if (!tried.empty()) state.tried_in_templates = tried.front();
+    state.tried_in_templates = document.texts("state/tried_in_templates");
     state.without_gain = document.integer("state/without_gain");
     state.noise_floor = document.real("state/noise_floor");
     state.usage = {.calls = document.integer("state/calls"),

@@ -1,337 +1,363 @@
 #include "dln/train/step.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
-#include <map>
+#include <deque>
+#include <functional>
 #include <memory>
-#include <optional>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "dln/error.hpp"
+
+#include "train/latent_sampler.hpp"
+#include "train/layer_search.hpp"
+#include "train/step_scores.hpp"
+#include "train/step_values.hpp"
 
 namespace dln {
 namespace {
 
-// The only trained layer of a DLN-1.
-constexpr std::size_t kLayer = 0;
-
-// Without asking a server, which takes a round trip: a token has a byte at least. Chat templates add some.
-bool surely_fits(const Context& context, int room) {
-    const std::size_t added = context.chat ? 256 : 8;
-    return room > 0 && context.text.size() + added <= static_cast<std::size_t>(room);
-}
-
+// What becomes known in a step makes the next requests possible: each function named after an event adds the
+// tasks that waited for it. Requests never depend on the order in which events of one kind happen.
 class Step {
   public:
     Step(const TrainContext& context, const TrainState& state)
-        : context_(context), state_(state), score_measure_(measure_for(context.network)) {
+        : context_(context),
+          state_(state),
+          depth_(context.network.depth()),
+          forward_measure_(context.network.has_classes() ? Measure::classes : Measure::correct) {
         record_.step = state.steps_done;
         record_.batch = context.batches.batch(state.steps_done);
-        forward_measure_ = context.network.has_classes() ? Measure::classes : Measure::correct;
-        split_batch();
+        const std::size_t positions = record_.batch.size();
+        record_.forward.resize(positions);
+        outputs_.resize(positions);
+        record_.latents =
+            BatchLatents(positions, depth_ == 1 ? 1 : posterior().samples, depth_ - 1);
+        record_.error_factor = penalty_factor(job().logp_penalty, job().logp_penalty_decay,
+                                              state.steps_done, job().steps);
+        make_groups();
+        const auto step = static_cast<std::uint64_t>(state.steps_done);
+        sampler_.emplace(context, graph_, state.current, record_.batch, record_.latents, step);
+        scores_.emplace(context, graph_, state.current, record_.batch, groups_, record_.latents,
+                        step);
+        values_.emplace(context, state, *scores_, *sampler_, record_);
+        make_searches();
     }
 
     StepRecord run() {
         ask_forward();
-        for (const StepCandidate& candidate : known_candidates()) {
-            known_tasks_.push_back(score(candidate.parameters));
+        ask_known();
+        if (depth_ == 1) {
+            begin_without_latents();
+        } else if (posterior().speculate) {
+            for (std::size_t g = 0; g < groups_.size(); ++g) sample(g);
         }
-        ask_proposals();
         context_.engine.run(graph_);
-        read_forward();
-        collect_candidates();
-        choose();
         count_usage();
+        finish();
         return std::move(record_);
     }
 
   private:
-    // With held-out ranking the first half of the batch makes proposals and the second ranks them.
-    void split_batch() {
-        const std::size_t half = record_.batch.size() / 2;
-        if (!context_.job.train.held_out_ranking || half == 0) {
-            shown_count_ = record_.batch.size();
-            record_.ranked_on = record_.batch;
-            return;
+    [[nodiscard]] const TrainSpec& job() const { return context_.job.train; }
+    [[nodiscard]] const PosteriorSpec& posterior() const { return job().posterior; }
+    [[nodiscard]] bool needs_terms() const { return depth_ > 1 && values_->needs_terms(); }
+    // With held-out ranking the first half of the batch makes proposals and the second ranks them. A network
+    // with latents works in blocks, whose later requests wait for nothing but their own earlier ones.
+    void make_groups() {
+        const std::size_t count = record_.batch.size();
+        shown_count_ = job().held_out_ranking && count >= 2 ? count / 2 : count;
+        const std::size_t first_ranked = shown_count_ == count ? 0 : shown_count_;
+        for (std::size_t i = first_ranked; i < count; ++i) record_.ranked_on.push_back(i);
+        const std::size_t block = depth_ == 1 ? count : context_.network.scoring().block;
+        for (std::size_t first = 0; first < count;) {
+            const std::size_t limit = first < first_ranked ? first_ranked : count;
+            PositionGroup group{.positions = {}, .ranked = first >= first_ranked};
+            for (const std::size_t end = std::min(first + block, limit); first < end; ++first) {
+                group.positions.push_back(first);
+            }
+            groups_.push_back(std::move(group));
         }
-        shown_count_ = half;
-        record_.ranked_on.assign(record_.batch.begin() + static_cast<std::ptrdiff_t>(half),
-                                 record_.batch.end());
+        is_sampled_.resize(groups_.size(), false);
+        is_released_.resize(groups_.size(), false);
     }
+
+    void make_searches() {
+        record_.layers.reserve(depth_);
+        for (std::size_t l = 0; l < depth_; ++l) {
+            if (!context_.network.layer(l).train) continue;
+            record_.layers.push_back({.layer = l});
+            searches_.emplace_back(
+                context_, state_, graph_, record_, record_.layers.back(),
+                SearchSeam{
+                    .ask = [this, l](const LayerParameters& it) { scores_->ask(l, it); },
+                    .tasks = [this, l](const LayerParameters& it) { return scores_->tasks(l, it); },
+                    .values = [this,
+                               l](const LayerParameters& it) { return values_->values(l, it); }},
+                l + 1 < depth_ ? job().hidden_steps : 1);
+        }
+    }
+
+    // Runs `what` when `needs` are complete.
+    void when(std::vector<TaskId> needs, std::function<void()> what) {
+        graph_.add({.needs = std::move(needs),
+                    .expand = [what = std::move(what)]() -> std::vector<Unit> {
+                        what();
+                        return {};
+                    },
+                    .cells = 0});
+    }
+
+    // ---- forward -------------------------------------------------------------------------------
 
     void ask_forward() {
-        // The forward pass of the incumbent is its score when both measure the same examples.
-        if (forward_measure_ == score_measure_ && record_.ranked_on == record_.batch &&
-            forward_measure_ == Measure::classes) {
-            forward_ = score(state_.current[kLayer]);
+        for (std::size_t g = 0; g < groups_.size(); ++g) {
+            EvaluateUnit unit{.parameters = state_.current,
+                              .measure = forward_measure_,
+                              .split = kTrainSplit,
+                              .examples = {},
+                              .step = static_cast<std::uint64_t>(state_.steps_done),
+                              .want_texts = depth_ > 1 || forward_measure_ == Measure::correct};
+            for (const std::size_t i : groups_[g].positions) {
+                unit.examples.push_back(record_.batch[i]);
+            }
+            forward_.push_back(add_evaluation(graph_, context_.network, std::move(unit)));
+            when({forward_.back()}, [this, g] { forward_done(g); });
+        }
+    }
+
+    void ask_known() {
+        if (needs_terms()) {
+            scores_->ask(depth_ - 1, state_.current.back(), true);
+            for (std::size_t l = 0; values_->counts_prior() && l + 1 < depth_; ++l) {
+                scores_->ask(l, state_.current[l], true);
+            }
+            if (posterior().mutual_information) {
+                scores_->ask(scores_->without_residual(), state_.current.back(), true);
+            }
+        }
+        for (LayerSearch& search : searches_) search.ask_known();
+    }
+
+    // One layer: candidates are scored beside the forward pass, which is the incumbent's score where both
+    // measure the same.
+    void begin_without_latents() {
+        record_.latents.is_drawn.assign(record_.latents.is_drawn.size(), true);
+        record_.latents.has_forward.assign(record_.latents.has_forward.size(), true);
+        for (std::size_t g = 0; g < groups_.size(); ++g) {
+            if (groups_[g].ranked && forward_measure_ == Measure::classes &&
+                measure_for(context_.network) == Measure::classes) {
+                scores_->take_over(g, forward_[g]);
+            }
+            scores_->add_group(g);
+        }
+        values_->weigh();
+        when(searches_.front().known_tasks(), [this] { searches_.front().known_are_scored(); });
+    }
+
+    void forward_done(std::size_t g) {
+        read_forward(g);
+        if (++forward_count_ == groups_.size()) all_forward_done();
+        if (depth_ == 1) return;
+        // A batch without an error changes nothing; one error is enough to go on.
+        unreleased_.push_back(g);
+        has_error_ = has_error_ || std::ranges::any_of(groups_[g].positions, [this](std::size_t i) {
+                         return record_.latents.is_wrong[i];
+                     });
+        if (!has_error_) return;
+        for (const std::size_t released : unreleased_) release(released);
+        unreleased_.clear();
+    }
+
+    void read_forward(std::size_t g) {
+        const std::vector<std::size_t>& positions = groups_[g].positions;
+        std::vector<std::uint64_t> examples;
+        for (const std::size_t i : positions) examples.push_back(record_.batch[i]);
+        const TaskResult& result = graph_.result(forward_[g]);
+        std::vector<ExampleOutcome> outcomes =
+            read_outcomes(context_.network, forward_measure_, result.table,
+                          context_.splits[kTrainSplit], examples);
+        std::vector<std::string> texts;
+        for (const auto& unit : result.texts) texts.insert(texts.end(), unit.begin(), unit.end());
+        BatchLatents& latents = record_.latents;
+        for (std::size_t place = 0; place < positions.size(); ++place) {
+            const std::size_t i = positions[place];
+            record_.forward[i] = std::move(outcomes[place]);
+            const ExampleOutcome& outcome = record_.forward[i];
+            latents.has_forward[i] = outcome.measured;
+            latents.is_wrong[i] = outcome.measured && !outcome.right;
+            if (!outcome.measured || texts.empty()) continue;
+            const auto first = texts.begin() + static_cast<std::ptrdiff_t>(place * depth_);
+            latents.forward[i].assign(first, first + static_cast<std::ptrdiff_t>(depth_ - 1));
+            outputs_[i] = *(first + static_cast<std::ptrdiff_t>(depth_ - 1));
+        }
+    }
+
+    void all_forward_done() {
+        const bool all_right = std::ranges::all_of(
+            record_.forward,
+            [](const ExampleOutcome& outcome) { return !outcome.measured || outcome.right; });
+        // A batch without any error teaches one layer nothing where only accuracy counts.
+        record_.nothing_to_learn = all_right && (depth_ > 1 || !counts_log_probs(context_));
+        if (record_.nothing_to_learn || record_.layers.empty()) return;
+        if (record_.layers.back().layer + 1 == depth_)
+            searches_.back().propose(last_layer_input(context_, record_, shown_count_, outputs_));
+    }
+
+    // ---- latents -------------------------------------------------------------------------------
+
+    void release(std::size_t g) {
+        is_released_[g] = true;
+        if (!posterior().speculate) return sample(g);
+        if (is_sampled_[g]) latents_done(g);
+    }
+
+    void sample(std::size_t g) {
+        const bool right_too = posterior().speculate || !posterior().rewrite_loss_only;
+        sampler_->sample(groups_[g], right_too, [this, g] {
+            is_sampled_[g] = true;
+            if (is_released_[g]) latents_done(g);
+        });
+    }
+
+    void latents_done(std::size_t g) {
+        BatchLatents& latents = record_.latents;
+        for (const std::size_t i : groups_[g].positions) {
+            const bool keeps_forward = posterior().rewrite_loss_only && !latents.is_wrong[i];
+            if (latents.has_forward[i] && !keeps_forward) continue;
+            for (std::size_t k = 0; k < latents.samples; ++k) {
+                const std::size_t sample = i * latents.samples + k;
+                latents.sampled[sample] = latents.forward[i];
+                latents.is_drawn[sample] = latents.has_forward[i];
+            }
+        }
+        scores_->add_group(g);
+        if (posterior().log_q && needs_terms()) {
+            const std::vector<TaskId> tasks = sampler_->score_samples(groups_[g]);
+            log_q_tasks_.insert(log_q_tasks_.end(), tasks.begin(), tasks.end());
+        }
+        if (++latents_count_ == groups_.size()) when(term_tasks(), [this] { terms_are_scored(); });
+    }
+
+    [[nodiscard]] std::vector<TaskId> term_tasks() const {
+        std::vector<TaskId> tasks = log_q_tasks_;
+        const auto add = [&](std::size_t layer, const LayerParameters& incumbent) {
+            const std::vector<TaskId> more = scores_->tasks(layer, incumbent);
+            tasks.insert(tasks.end(), more.begin(), more.end());
+        };
+        if (!needs_terms()) return tasks;
+        add(depth_ - 1, state_.current.back());
+        add(scores_->without_residual(), state_.current.back());
+        for (std::size_t l = 0; values_->counts_prior() && l + 1 < depth_; ++l)
+            add(l, state_.current[l]);
+        return tasks;
+    }
+
+    void terms_are_scored() {
+        values_->weigh();
+        if (std::ranges::none_of(record_.weights.best,
+                                 [](auto best) { return best.has_value(); })) {
             return;
         }
-        forward_ = add_evaluation(graph_, context_.network,
-                                  {.parameters = state_.current,
-                                   .measure = forward_measure_,
-                                   .split = kTrainSplit,
-                                   .examples = record_.batch,
-                                   .step = static_cast<std::uint64_t>(state_.steps_done),
-                                   .want_texts = forward_measure_ == Measure::correct});
-        tasks_.push_back(forward_);
+        for (std::size_t s = 0; s < searches_.size(); ++s) {
+            const std::size_t layer = record_.layers[s].layer;
+            if (layer + 1 < depth_)
+                searches_[s].propose(hidden_layer_input(context_, record_, shown_count_, layer));
+            when(searches_[s].known_tasks(), [this, s] { searches_[s].known_are_scored(); });
+        }
     }
 
-    // Candidates that are there before any proposal, in the order that ties are broken in.
-    [[nodiscard]] std::vector<StepCandidate> known_candidates() const {
-        const LayerParameters& incumbent = state_.current[kLayer];
-        std::vector<StepCandidate> known{{incumbent, "incumbent"}};
-        for (const Evaluated& entry : state_.memory) {
-            known.push_back({entry.parameters[kLayer], "memory"});
+    // ---- the end -------------------------------------------------------------------------------
+
+    void finish() {
+        record_.empty_samples = sampler_->empty();
+        if (depth_ > 1 && record_.nothing_to_learn) return keep_incumbents();
+        if (std::ranges::none_of(record_.weights.best,
+                                 [](auto best) { return best.has_value(); })) {
+            throw BackendError(
+                fmt::format("no posterior sample of {} examples has a weight: {} came back empty; "
+                            "the first failed "
+                            "request: {}",
+                            record_.batch.size(), record_.empty_samples,
+                            record_.first_failure.empty() ? "none" : record_.first_failure));
         }
-        if (state_.steps_done == 0) {
-            for (const std::string& prompt : context_.network.layer(kLayer).prompts) {
-                known.push_back({{prompt, incumbent.template_index}, "initial"});
+        for (std::size_t s = 0; s < searches_.size(); ++s) {
+            searches_[s].finish();
+            LayerRecord& layer = record_.layers[s];
+            const bool is_last = layer.layer + 1 == depth_;
+            for (const StepCandidate& candidate : layer.candidates) {
+                layer.tables.push_back(scores_->table(layer.layer, candidate.parameters));
+                if (is_last && job().trust_factor > 0.0) {
+                    layer.divergence.push_back(values_->divergence(candidate.parameters));
+                }
+                if (!is_last && job().logp_penalty > 0.0) {
+                    layer.error_scores.push_back(
+                        values_->error_scores(layer.layer, candidate.parameters));
+                }
             }
         }
-        // What all templates are worth for this prompt is known from an earlier step: its best is here.
-        if (state_.tried_in_templates == incumbent.prompt) return known;
-        const std::size_t templates = context_.network.layer(kLayer).templates.size();
-        for (std::size_t t = 0; t < templates; ++t) {
-            known.push_back({{incumbent.prompt, t}, "template"});
-        }
-        return known;
     }
 
-    TaskId score(const LayerParameters& candidate) {
-        const auto known = scored_.find(candidate);
-        if (known != scored_.end()) return known->second;
-        const TaskId task = add_evaluation(graph_, context_.network,
-                                           {.parameters = {candidate},
-                                            .measure = score_measure_,
-                                            .split = kTrainSplit,
-                                            .examples = record_.ranked_on,
-                                            .step = static_cast<std::uint64_t>(state_.steps_done),
-                                            .want_texts = false});
-        scored_.emplace(candidate, task);
-        tasks_.push_back(task);
-        return task;
-    }
-
-    void ask_proposals() {
-        const std::size_t count = context_.job.train.candidates - 1;
-        record_.proposals.resize(count);
-        const std::size_t block = std::max<std::size_t>(context_.proposer.spec().block, 1);
-        const std::vector<std::size_t> order = context_.proposer.by_template(count);
-        for (std::size_t first = 0; first < count; first += block) {
-            const auto begin = order.begin() + static_cast<std::ptrdiff_t>(first);
-            const std::vector<std::size_t> wanted(
-                begin, begin + static_cast<std::ptrdiff_t>(std::min(block, count - first)));
-            auto asked = std::make_shared<std::vector<std::size_t>>();
-            const TaskId generate = graph_.add(
-                {.needs = {forward_},
-                 .expand = [this, wanted, asked] { return proposal_units(wanted, *asked); },
-                 .cells = 0});
-            tasks_.push_back(generate);
-            std::vector<TaskId> needs = known_tasks_;
-            needs.push_back(generate);
-            graph_.add({.needs = std::move(needs),
-                        .expand = [this, generate, asked]() -> std::vector<Unit> {
-                            take_replies(generate, *asked);
-                            return {};
-                        },
-                        .cells = 0});
+    void keep_incumbents() {
+        for (LayerRecord& layer : record_.layers) {
+            layer.candidates = {{state_.current[layer.layer], "incumbent"}};
+            layer.tables = {ScoreTable(record_.batch.size(), record_.latents.samples)};
+            layer.scores = {CandidateScore{}};
         }
     }
-
-    std::vector<Unit> proposal_units(const std::vector<std::size_t>& wanted,
-                                     std::vector<std::size_t>& asked) {
-        if (!proposal_input_) make_proposal_input();
-        if (nothing_to_learn()) return {};
-        const ProposalSpec& spec = context_.proposer.spec();
-        const int room = context_.backend.info().context_tokens - spec.max_tokens;
-        int shortest = std::numeric_limits<int>::max();
-        const FitsContext fits = [this, room, &shortest](const Context& asked_context) {
-            if (surely_fits(asked_context, room)) return true;
-            const int tokens = context_.backend.count_tokens(asked_context);
-            shortest = std::min(shortest, tokens);
-            return tokens <= room;
-        };
-        GenerateRequest request{.items = {},
-                                .max_tokens = spec.max_tokens,
-                                .temperature = spec.temperature,
-                                .top_p = spec.top_p,
-                                .stop = spec.stop};
-        for (const std::size_t i : wanted) {
-            record_.proposals[i].template_name = context_.proposer.template_name(i);
-            if (auto item = context_.proposer.item(*proposal_input_, i, fits)) {
-                request.items.push_back(std::move(*item));
-                asked.push_back(i);
-            } else {
-                ++record_.failures;
-                const int needed = shortest + spec.max_tokens;
-                record_.proposal_tokens = record_.proposals_too_long++ == 0
-                                              ? needed
-                                              : std::min(record_.proposal_tokens, needed);
-                if (!record_.first_failure.empty()) continue;
-                record_.first_failure = fmt::format(
-                    "proposal {} ({}) does not fit into the context even without examples", i,
-                    record_.proposals[i].template_name);
-            }
-        }
-        if (request.items.empty()) return {};
-        return {make_generate_unit(request)};
-    }
-
-    // A batch without any error teaches nothing where only accuracy counts.
-    [[nodiscard]] bool nothing_to_learn() const {
-        return context_.network.scoring().objective == Objective::accuracy &&
-               std::ranges::all_of(proposal_input_->batch, &ShownExample::right);
-    }
-
-    void make_proposal_input() {
-        read_forward();
-        ProposalInput input{.seed = context_.job.seed,
-                            .step = static_cast<std::uint64_t>(state_.steps_done),
-                            .layer = kLayer};
-        const Dataset& split = context_.splits[kTrainSplit];
-        const auto& texts = graph_.result(forward_).texts;
-        std::vector<std::string> outputs;
-        for (const auto& unit : texts) outputs.insert(outputs.end(), unit.begin(), unit.end());
-        for (std::size_t i = 0; i < shown_count_; ++i) {
-            const ExampleOutcome& outcome = record_.forward[i];
-            if (!outcome.measured) continue;
-            const Example example = split[record_.batch[i]];
-            input.batch.push_back(
-                {.input = std::string(example.input),
-                 .target = std::string(example.target),
-                 .output = context_.network.has_classes()
-                               ? context_.network.classes()[outcome.predicted].name
-                               : outputs.at(i),
-                 .right = outcome.right});
-        }
-        input.prompts.push_back(state_.current[kLayer].prompt);
-        for (const Evaluated& entry : state_.memory) {
-            const std::string& prompt = entry.parameters[kLayer].prompt;
-            if (std::ranges::find(input.prompts, prompt) == input.prompts.end()) {
-                input.prompts.push_back(prompt);
-            }
-        }
-        std::vector<std::string> names;
-        for (const ClassSpec& known : context_.network.classes()) names.push_back(known.name);
-        input.classes = fmt::format("{}", fmt::join(names, ", "));
-        proposal_input_ = std::move(input);
-    }
-
-    void read_forward() {
-        record_.forward =
-            read_outcomes(context_.network, forward_measure_, graph_.result(forward_).table,
-                          context_.splits[kTrainSplit], record_.batch);
-    }
-
-    // Scoring of a candidate begins as soon as its unit of proposals is there.
-    void take_replies(TaskId generate, const std::vector<std::size_t>& asked) {
-        const TaskResult& result = graph_.result(generate);
-        if (result.texts.empty()) return;
-        for (std::size_t place = 0; place < asked.size(); ++place) {
-            ProposalRecord& proposal = record_.proposals[asked[place]];
-            proposal.reply = result.texts.front().at(place);
-            proposal.prompt = prompt_from_reply(proposal.reply);
-            if (!proposal.prompt.empty()) score(proposal_candidate(asked[place]));
-        }
-    }
-
-    // New prompts are tried in the template that did best with the prompts already known, which are scored
-    // while proposals are written; the next step tries the winner in all templates.
-    [[nodiscard]] LayerParameters proposal_candidate(std::size_t index) {
-        if (!proposal_template_) {
-            const std::vector<StepCandidate> known = known_candidates();
-            std::vector<CandidateScore> scores;
-            for (std::size_t k = 0; k < known.size(); ++k) {
-                scores.push_back(summed(k, read(graph_.result(scored_.at(known[k].parameters)))));
-            }
-            proposal_template_ =
-                known[select_best(scores, min_scored(), margin())].parameters.template_index;
-        }
-        return {record_.proposals[index].prompt, *proposal_template_};
-    }
-
-    // Candidates in an order that has nothing to do with the order of arrival.
-    void collect_candidates() {
-        for (StepCandidate& candidate : known_candidates()) keep(std::move(candidate));
-        for (std::size_t i = 0; i < record_.proposals.size(); ++i) {
-            if (record_.proposals[i].prompt.empty()) continue;
-            keep({proposal_candidate(i), record_.proposals[i].template_name});
-        }
-    }
-
-    void keep(StepCandidate candidate) {
-        const auto is_same = [&](const StepCandidate& other) {
-            return other.parameters == candidate.parameters;
-        };
-        if (std::ranges::any_of(record_.candidates, is_same)) return;
-        record_.outcomes.push_back(read(graph_.result(scored_.at(candidate.parameters))));
-        record_.scores.push_back(summed(record_.candidates.size(), record_.outcomes.back()));
-        record_.candidates.push_back(std::move(candidate));
-    }
-
-    [[nodiscard]] std::vector<ExampleOutcome> read(const TaskResult& result) const {
-        return read_outcomes(context_.network, score_measure_, result.table,
-                             context_.splits[kTrainSplit], record_.ranked_on);
-    }
-
-    [[nodiscard]] static CandidateScore summed(std::size_t candidate,
-                                               const std::vector<ExampleOutcome>& outcomes) {
-        CandidateScore score{.candidate = candidate};
-        for (const ExampleOutcome& outcome : outcomes) {
-            if (outcome.measured) {
-                score.sum += outcome.score;
-                ++score.scored;
-            } else {
-                ++score.failed;
-            }
-        }
-        return score;
-    }
-
-    [[nodiscard]] std::size_t min_scored() const {
-        const double share = context_.network.scoring().min_scored;
-        const double wanted = std::ceil(share * static_cast<double>(record_.ranked_on.size()));
-        return std::max<std::size_t>(static_cast<std::size_t>(wanted), 1);
-    }
-
-    // Differences below the backend's noise are ties.
-    [[nodiscard]] double margin() const {
-        return std::max(context_.job.train.tie_margin, state_.noise_floor);
-    }
-
-    void choose() { record_.chosen = select_best(record_.scores, min_scored(), margin()); }
 
     void count_usage() {
-        for (const TaskId task : tasks_) {
+        std::vector<TaskId> tasks = forward_;
+        const auto add = [&tasks](const std::vector<TaskId>& more) {
+            tasks.insert(tasks.end(), more.begin(), more.end());
+        };
+        add(sampler_->all_tasks());
+        add(scores_->all_tasks());
+        for (const LayerSearch& search : searches_) add(search.proposal_tasks());
+        // The order of tasks is that of arrival, which must not show: the first of all failures by its text.
+        for (const TaskId task : tasks) {
             const TaskResult& result = graph_.result(task);
             record_.usage += result.usage;
             record_.failures += result.failures;
-            if (record_.first_failure.empty()) record_.first_failure = result.first_failure;
+            std::string& first = record_.first_failure;
+            const std::string& other = result.first_failure;
+            if (!other.empty() && (first.empty() || other < first)) first = other;
         }
     }
 
     const TrainContext& context_;
     const TrainState& state_;
+    std::size_t depth_;
+    Measure forward_measure_;
     StepRecord record_;
-    Measure score_measure_;
-    Measure forward_measure_ = Measure::classes;
     std::size_t shown_count_ = 0;
+    std::vector<PositionGroup> groups_;
     TaskGraph graph_;
-    TaskId forward_ = 0;
-    std::map<LayerParameters, TaskId> scored_;
-    std::vector<TaskId> tasks_;  // every one whose usage counts, each once
-    std::vector<TaskId> known_tasks_;
-    std::optional<ProposalInput> proposal_input_;
-    std::optional<std::size_t> proposal_template_;
+    std::vector<TaskId> forward_;  // by group
+    std::vector<std::string> outputs_;
+    std::size_t forward_count_ = 0;
+    bool has_error_ = false;
+    std::vector<std::size_t> unreleased_;  // groups whose samples wait for an error elsewhere
+    std::vector<bool> is_sampled_;
+    std::vector<bool> is_released_;
+    std::size_t latents_count_ = 0;
+    std::vector<TaskId> log_q_tasks_;
+    std::optional<LatentSampler> sampler_;
+    std::optional<StepScores> scores_;
+    std::optional<StepValues> values_;
+    std::deque<LayerSearch> searches_;
 };
 
 }  // namespace
 
 StepRecord run_step(const TrainContext& context, const TrainState& state) {
     return Step(context, state).run();
+}
+
+NetworkParameters chosen_parameters(const StepRecord& record, const NetworkParameters& current) {
+    NetworkParameters chosen = current;
+    for (const LayerRecord& layer : record.layers) chosen[layer.layer] = layer.chosen_parameters();
+    return chosen;
 }
 
 }  // namespace dln

@@ -150,8 +150,8 @@ class Training {
         step_seconds_ = seconds_since(start);
         backend_seconds_ = context_.engine.times().backend - before.backend;
         waiting_seconds_ = context_.engine.times().waiting - before.waiting;
-        state_.tried_in_templates = state_.current[0].prompt;
-        state_.current[0] = record_->candidates[record_->chosen].parameters;
+        note_tried_templates();
+        state_.current = chosen_parameters(*record_, state_.current);
         ++state_.steps_done;
         state_.usage += record_->usage;
         observer_.stepped(*record_, state_, step_seconds_);
@@ -162,10 +162,21 @@ class Training {
         }
     }
 
+    void note_tried_templates() {
+        // Then no candidate was scored.
+        if (record_->nothing_to_learn && state_.current.size() > 1) return;
+        state_.tried_in_templates.clear();
+        for (const LayerParameters& layer : state_.current) {
+            state_.tried_in_templates.push_back(layer.prompt);
+        }
+    }
+
     // Without any score or proposal the run would go on to its end and return what it began with.
     void check_usable(const StepRecord& record) const {
         const auto step = record.step + 1;
-        if (!record.proposals.empty() && record.proposals_too_long == record.proposals.size()) {
+        std::size_t proposals = 0;
+        for (const LayerRecord& layer : record.layers) proposals += layer.proposals.size();
+        if (proposals > 0 && record.proposals_too_long == proposals) {
             throw UsageError(
                 fmt::format("{}: /backend/context_tokens: the context has {} tokens, and no "
                             "proposal of step {} "
@@ -175,11 +186,14 @@ class Training {
                             context_.job.path, context_.backend.info().context_tokens, step,
                             record.proposal_tokens));
         }
+        if (record.nothing_to_learn) return;
         const auto has_score = [](const CandidateScore& score) { return score.scored > 0; };
-        if (std::ranges::none_of(record.scores, has_score)) {
-            throw BackendError(
-                fmt::format("step {}: no request for a score succeeded; the first: {}", step,
-                            printable(record.first_failure)));
+        for (const LayerRecord& layer : record.layers) {
+            if (std::ranges::any_of(layer.scores, has_score)) continue;
+            throw BackendError(fmt::format(
+                "step {}: no request for a score{} succeeded; the first: {}", step,
+                state_.current.size() == 1 ? "" : fmt::format(" of layer {}", layer.layer + 1),
+                printable(record.first_failure)));
         }
     }
 
@@ -193,21 +207,41 @@ class Training {
         });
     }
 
-    // The incumbent, then the candidates that came next in the last step.
+    // The incumbent, then the candidates that came next in the last step, a layer's at a time in its place.
     [[nodiscard]] std::vector<NetworkParameters> worth_evaluating() const {
         std::vector<NetworkParameters> worth{state_.current};
         if (!record_) return worth;
-        std::vector<CandidateScore> ranked = record_->scores;
-        std::erase_if(ranked, [](const CandidateScore& score) { return score.scored == 0; });
-        std::ranges::stable_sort(ranked, [](const CandidateScore& a, const CandidateScore& b) {
-            return a.mean() > b.mean();
-        });
-        for (const CandidateScore& score : ranked) {
-            if (worth.size() >= context_.job.train.eval_candidates) break;
-            NetworkParameters next{record_->candidates[score.candidate].parameters};
-            if (next != state_.current) worth.push_back(std::move(next));
+        std::vector<std::vector<LayerParameters>> ranked;
+        std::size_t most = 0;
+        for (const LayerRecord& layer : record_->layers) {
+            ranked.push_back(ranked_candidates(layer));
+            most = std::max(most, ranked.back().size());
+        }
+        for (std::size_t rank = 0; rank < most; ++rank) {
+            // The last layer first.
+            for (std::size_t l = ranked.size(); l-- > 0;) {
+                if (worth.size() >= context_.job.train.eval_candidates) return worth;
+                if (rank >= ranked[l].size()) continue;
+                NetworkParameters next = state_.current;
+                next[record_->layers[l].layer] = ranked[l][rank];
+                if (next != state_.current) worth.push_back(std::move(next));
+            }
         }
         return worth;
+    }
+
+    // Those that have a score, best first.
+    [[nodiscard]] static std::vector<LayerParameters> ranked_candidates(const LayerRecord& layer) {
+        std::vector<CandidateScore> scores = layer.scores;
+        std::erase_if(scores, [](const CandidateScore& score) { return score.scored == 0; });
+        std::ranges::stable_sort(scores, [](const CandidateScore& a, const CandidateScore& b) {
+            return a.mean() > b.mean();
+        });
+        std::vector<LayerParameters> ranked;
+        for (const CandidateScore& score : scores) {
+            ranked.push_back(layer.candidates[score.candidate].parameters);
+        }
+        return ranked;
     }
 
     void evaluate_dev() {
@@ -363,18 +397,17 @@ TrainOutcome train(const TrainContext& context,
 }
 
 void check_trainable(const Job& job) {
-    if (job.network.layers.size() > 1) {
-        throw UsageError(fmt::format(
-            "{}: /network/layers: {} layers. This version trains networks of one layer (DLN-1); "
-            "deeper ones can be used with dln eval and dln predict. Training them comes with "
-            "variational inference, in a later version.",
-            job.path, job.network.layers.size()));
-    }
-    if (!job.network.layers.front().train) {
-        throw UsageError(fmt::format(
-            "{}: /network/layers/0/train: false, so nothing would be trained. Use dln eval.",
-            job.path));
-    }
+    const auto& layers = job.network.layers;
+    if (std::ranges::any_of(layers, &LayerSpec::train)) return;
+    throw UsageError(
+        layers.size() == 1
+            ? fmt::format(
+                  "{}: /network/layers/0/train: false, so nothing would be trained. Use dln eval.",
+                  job.path)
+            : fmt::format(
+                  "{}: /network/layers: \"train\" is false in all of them, so nothing would be "
+                  "trained. Use dln eval.",
+                  job.path));
 }
 
 BatchSampler make_batches(const Job& job, const Network& network, const Dataset& train) {

@@ -135,12 +135,17 @@ class BadJob(BadInput):
         (self.dir / "folder.json").mkdir()
         self.expect_refused("folder.json", arguments=("train", "folder.json"), ranks=(ALONE,))
 
-    def test_training_two_layers_is_refused_with_the_reason(self):
-        self.write(
-            "job.json",
-            embedded(network={"layers": [{"prompt": "Think."}, {"prompt": "Answer."}]}),
+    def test_training_frozen_layers_only_is_refused_with_the_reason(self):
+        layers = [{"prompt": text, "train": False} for text in ("Think.", "Answer.")]
+        self.write("job.json", embedded(network={"layers": layers}))
+        self.expect_refused('job.json: /network/layers: "train" is false in all of them', "dln eval")
+
+    def test_plan_of_two_layers_is_refused_with_the_reason(self):
+        layers = [{"prompt": "Think."}, {"prompt": "Answer."}]
+        self.write("job.json", embedded(network={"layers": layers}))
+        self.expect_refused(
+            "job.json: /network/layers: 2 layers", arguments=("plan", "job.json"), ranks=(ALONE,)
         )
-        self.expect_refused("job.json: /network/layers: 2 layers", "dln eval")
 
     def test_training_a_frozen_layer_is_refused_with_the_reason(self):
         self.write("job.json", embedded(network={"layers": [{"prompt": "Think.", "train": False}]}))

@@ -21,14 +21,14 @@ def texts(path, name):
 def step_outcome(path):
     batch, ranked_on = value(path, "step/batch"), value(path, "step/ranked_on")
     return {
-        "chosen": value(path, "step/chosen"),
-        "prompts": texts(path, "step/candidates/prompt"),
-        "templates": value(path, "step/candidates/template"),
-        "origins": texts(path, "step/candidates/origin"),
-        "means": value(path, "step/candidates/mean"),
-        "scored": value(path, "step/candidates/scored"),
+        "chosen": value(path, "step/layers/0/chosen"),
+        "prompts": texts(path, "step/layers/0/candidates/prompt"),
+        "templates": value(path, "step/layers/0/candidates/template"),
+        "origins": texts(path, "step/layers/0/candidates/origin"),
+        "means": value(path, "step/layers/0/candidates/mean"),
+        "scored": value(path, "step/layers/0/candidates/scored"),
         "forward_right": value(path, "step/forward_right"),
-        "replies": texts(path, "step/proposals/reply"),
+        "replies": texts(path, "step/layers/0/proposals/reply"),
         "distinct_examples": len(set(batch)),
         "held_out": ranked_on == batch[len(batch) // 2 :],
     }

@@ -348,7 +348,7 @@ class Inspect(CommandTest):
 
     def test_step_file_shows_state_and_candidates(self):
         result = self.succeed("inspect", "run/steps/000001.h5")
-        self.assertIn("dln-step format 2", result.out)
+        self.assertIn("dln-step format 3", result.out)
         self.assertIn("step 1", result.out)
         self.assertIn("(verified)", result.out)
         self.assertIn('current layer 1: "Say what is so."', result.out)
@@ -356,7 +356,7 @@ class Inspect(CommandTest):
 
     def test_all_lists_every_array(self):
         result = self.succeed("inspect", "run/steps/000001.h5", "--all")
-        self.assertRegex(result.out, r"step/scores +2 x 8")
+        self.assertRegex(result.out, r"step/layers/0/scores +2 x 8 x 1")
         self.assertRegex(result.out, r"state/steps_done +scalar  1")
 
     def test_run_shows_a_line_a_step(self):

@@ -1,6 +1,7 @@
 """Texts that look like templates, commands to a terminal, or ends of strings stay texts."""
 
 import json
+import math
 import unittest
 
 from dln_program import ALONE, EmbeddedTest, ProgramTest, examples, job, json_lines, step_paths, value
@@ -131,10 +132,9 @@ class ScriptedRuns(HostileText):
             self.assertGreater(value(path, "step/failures"), 0)
             self.assertIn(b"tokens", value(path, "step/first_failure"))
             place = value(path, "step/ranked_on").index(11)
-            measured = value(path, "step/measured")
-            for row in measured:
-                self.assertEqual([i for i, cell in enumerate(row) if not cell], [place])
-            self.assertEqual(set(value(path, "step/candidates/scored")), {11})
+            for row in value(path, "step/layers/0/scores"):
+                self.assertEqual([i for i, cell in enumerate(row) if math.isnan(cell[0])], [place])
+            self.assertEqual(set(value(path, "step/layers/0/candidates/scored")), {11})
 
     def test_prompt_of_a_megabyte_is_kept_exactly(self):
         self.write_data()
@@ -207,7 +207,7 @@ class EmbeddedRuns(EmbeddedTest, HostileText):
         self.expect_initial_prompt_kept()
         self.assertRegex(result.err, r"dln: warning: dev: 1 requests failed; the first: .*token")
         last = step_paths(self.dir / "run")[-1]
-        self.assertEqual(set(value(last, "step/candidates/scored")), {4})
+        self.assertEqual(set(value(last, "step/layers/0/candidates/scored")), {4})
         self.assertEqual(value(last, "state/best/dev_measured"), [1])
         self.assertEqual(value(last, "state/best/dev_examples"), [2])
 

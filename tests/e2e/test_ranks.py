@@ -16,7 +16,7 @@ class RankCounts(ProgramTest):
                 self.assertIn(f"on {ranks} rank", result.out)
                 self.expect_same_run(f"run-{ranks}", "run-alone")
         for path in step_paths(self.dir / "run-alone")[1:]:
-            self.assertGreater(len(value(path, "step/candidates/prompt")), 1, path)
+            self.assertGreater(len(value(path, "step/layers/0/candidates/prompt")), 1, path)
 
 
 class ScriptedRuns(RankCounts):

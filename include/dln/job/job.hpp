@@ -108,12 +108,49 @@ struct ProposalSpec {
     std::size_t block = 6;          ///< generations decoded together: one unit
 };
 
+/// How posterior samples of the latents are asked for: the paper's q(h | x, y, prompts). Variables:
+/// {{message}}, {{prompt}} (of the latent's layer), {{next_prompt}}, {{input}}, {{target}}, {{output}} (what
+/// the forward pass said), {{classes}}, and {{#illustration}}, another example of the batch, with {{input}},
+/// {{target}} and {{output}}.
+struct PosteriorTemplateSpec {
+    std::string name;  ///< a built-in name when `text` is empty
+    std::string text;
+    std::vector<std::string> messages;  ///< alternatives for {{message}}, cycled over the samples
+    bool chat = true;
+};
+
+inline constexpr std::array<std::string_view, 2> kBuiltInPosteriors{"target", "target_few_shot"};
+
+/// Latents of a network of several layers: how they are sampled, and how samples are weighted (docs/design.md,
+/// "Training several layers").
+struct PosteriorSpec {
+    std::size_t samples = 5;                       ///< an example; the paper's K
+    std::vector<PosteriorTemplateSpec> templates;  ///< cycled over the samples
+    double temperature = 1.0;
+    double top_p = 1.0;
+    std::size_t block = 8;           ///< samples drawn together: one unit
+    bool rewrite_loss_only = false;  ///< right examples keep the forward pass's latents
+    bool speculate = false;  ///< sample beside the forward pass, whether or not it will be needed
+    // weights
+    bool prior = true;  ///< without effect where only right answers count
+    bool mutual_information = false;
+    bool log_q = false;
+    double weight_temperature = 1.0;
+    bool argmax = false;
+};
+
 struct TrainSpec {
     std::int64_t steps = 10;
     std::size_t batch_size = 20;
     bool class_balanced = true;   ///< batches balanced by target (class jobs)
     std::size_t candidates = 10;  ///< the incumbent and candidates-1 proposals
     ProposalSpec proposals;
+    PosteriorSpec posterior;
+    double trust_factor = 0.0;  ///< weight of the last layer's KL from the incumbent
+    double logp_penalty = 0.0;  ///< weight of hidden layers' log p of latents that led to errors
+    bool logp_penalty_decay = false;  ///< it falls linearly to 0 over the steps
+    bool nce = false;              ///< hidden layers: each sample against the others of its example
+    std::size_t hidden_steps = 1;  ///< rounds of propose and select in a step, hidden layers
     bool held_out_ranking = false;  ///< propose from one half of the batch, rank on the other
     std::size_t memory = 0;         ///< prompts best on dev that are candidates in every step
     std::size_t tolerance = 0;      ///< dev evaluations without a gain before going back; 0: never

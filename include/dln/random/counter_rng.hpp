@@ -23,6 +23,8 @@ enum class RandomRole : std::uint64_t {
     prediction = 9,
     retry_delay = 10,
     plan = 11,
+    posterior_sampling = 12,
+    illustration = 13,
 };
 
 /// The whole key of a stream; two streams with different keys are independent.

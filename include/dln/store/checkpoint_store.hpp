@@ -55,10 +55,13 @@ struct StepDocument {
     [[nodiscard]] std::string digest() const;
 };
 
+/// The version of docs/checkpoint-format.md that step files are written in, the only one that is read.
+inline constexpr std::int64_t kStepFormatVersion = 3;
+
 /// What a file says of itself before its content (attributes of the root group).
 struct StepHeader {
     std::string file_type = "dln-step";
-    std::int64_t format_version = 2;
+    std::int64_t format_version = kStepFormatVersion;
     std::string program_version;
     std::string job_hash;
     std::int64_t step = 0;

@@ -12,6 +12,7 @@
 
 #include "dln/job/job.hpp"
 #include "dln/llm/backend.hpp"
+#include "dln/network/network.hpp"
 #include "dln/text/mustache.hpp"
 
 namespace dln {
@@ -23,6 +24,9 @@ struct ShownExample {
     std::string output;  ///< what the network said under the incumbent
     bool right = false;
 };
+
+/// The names of a network's classes, comma separated; empty without classes.
+[[nodiscard]] std::string class_names(const Network& network);
 
 /// What the proposals of a step are made from.
 struct ProposalInput {

@@ -3,7 +3,6 @@
 // the job. Rank 0 only; pure data, and its form in a step file.
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,8 +41,8 @@ struct TrainState {
     std::vector<Evaluated> best;    ///< none before the first dev evaluation, else one
     std::int64_t best_step = -1;    ///< steps done when the best was found; -1: none yet
     std::vector<Evaluated> memory;  ///< the best on dev, best first
-    /// The incumbent's prompt that the last step tried in all templates; none before the first step.
-    std::optional<std::string> tried_in_templates;
+    /// By layer, the prompt that the last step tried in all templates; empty before the first step.
+    std::vector<std::string> tried_in_templates;
     std::int64_t without_gain = 0;  ///< dev evaluations since the last gain
     double noise_floor = 0.0;       ///< nats, measured before the first step
     Usage usage;                    ///< of all steps and dev evaluations so far

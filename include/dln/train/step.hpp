@@ -1,6 +1,7 @@
 #pragma once
-// One training step of a one-layer network (DLN-1; design, "Training one layer"; arXiv 2306.12509,
-// section 3.1): forward, propose, score, select, as one dependency graph. Rank 0 only.
+// One training step (docs/design.md, "Training one layer" and "Training several layers"; arXiv 2306.12509,
+// sections 3 and 4): forward, sample and weigh latents, propose, score, select, as one dependency graph. Rank 0
+// only.
 
 #include <cstdint>
 #include <string>
@@ -13,6 +14,9 @@
 #include "dln/network/network.hpp"
 #include "dln/train/batch.hpp"
 #include "dln/train/evaluate.hpp"
+#include "dln/train/inference.hpp"
+#include "dln/train/latents.hpp"
+#include "dln/train/posterior.hpp"
 #include "dln/train/propose.hpp"
 #include "dln/train/select.hpp"
 #include "dln/train/state.hpp"
@@ -28,6 +32,7 @@ struct TrainContext {
     Backend& backend;  ///< for counting tokens only
     const BatchSampler& batches;
     const Proposer& proposer;
+    const PosteriorSampler& posterior;
 };
 
 /// A candidate of the step and where it came from.
@@ -43,26 +48,51 @@ struct ProposalRecord {
     std::string prompt;  ///< what was made of it; empty when nothing could be
 };
 
+/// What a step saw and decided for one trained layer. Tables are [position in the batch][sample].
+struct LayerRecord {
+    std::size_t layer = 0;
+    std::vector<ProposalRecord> proposals;
+    std::vector<StepCandidate> candidates;  ///< the incumbent first, no duplicates
+    std::vector<ScoreTable> tables;         ///< by candidate: raw scores on the samples
+    /// By candidate: KL from the incumbent on the forward pass; none where it is not counted.
+    std::vector<ExampleValues> divergence;
+    /// By candidate: log p of latents that led to errors; none where it is not counted.
+    std::vector<ExampleValues> error_scores;
+    std::vector<CandidateScore> scores;  ///< by candidate
+    std::size_t chosen = 0;
+
+    [[nodiscard]] const LayerParameters& chosen_parameters() const {
+        return candidates[chosen].parameters;
+    }
+};
+
 /// All that a step saw and decided.
 struct StepRecord {
     std::int64_t step = 0;
     std::vector<std::uint64_t> batch;
-    std::vector<std::uint64_t> ranked_on;  ///< examples that candidates are scored on
-    std::vector<ExampleOutcome> forward;   ///< by example of `batch`
-    std::vector<ProposalRecord> proposals;
-    std::vector<StepCandidate> candidates;              ///< the incumbent first, no duplicates
-    std::vector<std::vector<ExampleOutcome>> outcomes;  ///< [candidate][example of ranked_on]
-    std::vector<CandidateScore> scores;                 ///< by candidate
-    std::size_t chosen = 0;
+    std::vector<std::size_t> ranked_on;  ///< positions in the batch that candidates are compared on
+    std::vector<ExampleOutcome> forward;  ///< by position
+    BatchLatents latents;
+    WeightTerms terms;  ///< tables that were not needed are empty
+    Weights weights;
+    double error_factor = 0.0;        ///< of this step's log-p penalty
+    std::vector<LayerRecord> layers;  ///< the trained ones, first layer first
+    bool nothing_to_learn = false;    ///< the batch had no error where only these teach
     Usage usage;
     std::int64_t failures = 0;
     std::string first_failure;
+    std::int64_t empty_samples = 0;      ///< posterior samples without any text
     std::size_t proposals_too_long = 0;  ///< not asked for: too long even without examples
     int proposal_tokens = 0;  ///< context that the shortest of those needs, with its reply
 };
 
-/// Computes a step; changes nothing but the engine's progress.
+/// Computes a step; changes nothing but the engine's progress. Throws BackendError when no posterior sample
+/// has a weight, or none of a layer's candidates a score.
 [[nodiscard]] StepRecord run_step(const TrainContext& context, const TrainState& state);
+
+/// What the step chose, the other layers as in `current`.
+[[nodiscard]] NetworkParameters chosen_parameters(const StepRecord& record,
+                                                  const NetworkParameters& current);
 
 /// Writes what the step saw below "step/".
 void write_step(const StepRecord& record, StepDocument& document);

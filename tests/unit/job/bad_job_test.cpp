@@ -304,5 +304,80 @@ TEST_F(JobFixture, UnreadableJobFilesAreTold) {
     }
 }
 
+/// Two layers with a residual between them.
+constexpr const char* kTwoLayers = R"({
+    "data": {"train": "train.jsonl"},
+    "classes": ["no", "yes"],
+    "network": {"layers": [
+        {"prompt": "Think.", "template": "{{prompt}} {{input}}", "residual": "{{input}}: {{output}}"},
+        {"prompt": "Even?", "template": "{{prompt}} {{input}}"}
+    ]}
+})";
+
+class BadLatents : public JobFixture, public ::testing::WithParamInterface<BadField> {};
+
+TEST_P(BadLatents, AreToldWithPlaceAndRemedy) {
+    const auto& c = GetParam();
+    const auto message = fault(kTwoLayers, {{c.pointer, c.value}});
+    EXPECT_THAT(message, StartsWith(c.start));
+    EXPECT_THAT(message, HasSubstr(c.part));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Posterior,
+    BadLatents,
+    ::testing::Values(
+        BadField{"/train/posterior/samples", "0", "tiny.json: /train/posterior/samples: 0"},
+        BadField{"/train/posterior/templates", "tarket",
+                 "tiny.json: /train/posterior/templates: \"tarket\" is no built-in",
+                 "Did you mean \"target\"?"},
+        BadField{"/train/posterior/templates", R"([{"text": "{{prompt}} {{input}}"}])",
+                 "tiny.json: /train/posterior/templates: no template shows {{target}}"},
+        BadField{"/train/posterior/templates",
+                 R"([{"text": "{{#illustration}}{{target}}{{/illustration}} {{input}}"}])",
+                 "tiny.json: /train/posterior/templates: no template shows {{target}}"},
+        BadField{
+            "/train/posterior/templates", R"([{"text": "{{latent}}"}])",
+            "tiny.json: /train/posterior/templates/0/text: line 1, column 1: unknown variable"},
+        BadField{"/train/posterior",
+                 R"({"speculate": true, "templates": [{"text": "{{output}} {{target}}"}]})",
+                 "tiny.json: /train/posterior/templates/0/text: {{output}} is what the forward"},
+        BadField{"/train/posterior/weight_temperature", "0",
+                 "tiny.json: /train/posterior/weight_temperature: 0"}));
+
+TEST_F(JobFixture, TermsThatNeedLogProbabilitiesAreRefusedWhereOnlyRightAnswersCount) {
+    for (const char* place :
+         {"/train/posterior/mutual_information", "/train/posterior/log_q", "/train/nce"}) {
+        EXPECT_THAT(fault(kTwoLayers, {{"/scoring/objective", "accuracy"}, {place, "true"}}),
+                    StartsWith(std::string("tiny.json: ") + place + ": needs log-probabilities"));
+    }
+    EXPECT_THAT(
+        fault(kTwoLayers, {{"/scoring/objective", "accuracy"}, {"/train/logp_penalty", "0.5"}}),
+        StartsWith("tiny.json: /train/logp_penalty: needs log-probabilities"));
+}
+
+TEST_F(JobFixture, MutualInformationWithoutAResidualIsRefused) {
+    EXPECT_THAT(fault(kTwoLayers, {{"/network/layers/0/residual", "null"},
+                                   {"/train/posterior/mutual_information", "true"}}),
+                StartsWith("tiny.json: /train/posterior/mutual_information: without a residual"));
+}
+
+TEST_F(JobFixture, TermsOfHiddenLayersAreRefusedWithOneLayer) {
+    EXPECT_THAT(fault(kValid, {{"/train/logp_penalty", "1"}}),
+                StartsWith("tiny.json: /train/logp_penalty: is about hidden layers"));
+    EXPECT_THAT(fault(kValid, {{"/train/nce", "true"}}),
+                StartsWith("tiny.json: /train/nce: is about hidden layers"));
+    EXPECT_THAT(fault(kValid, {{"/train/hidden_steps", "2"}}),
+                StartsWith("tiny.json: /train/hidden_steps: is about hidden layers"));
+    EXPECT_EQ(fault(kValid, {{"/train/trust_factor", "1"}}), "");
+}
+
+TEST_F(JobFixture, DivergenceWithoutClassesIsRefused) {
+    EXPECT_THAT(fault(kValid, {{"/classes", "[]"},
+                               {"/scoring/objective", "log_prob"},
+                               {"/train/trust_factor", "1"}}),
+                StartsWith("tiny.json: /train/trust_factor: 1, but the divergence"));
+}
+
 }  // namespace
 }  // namespace dln

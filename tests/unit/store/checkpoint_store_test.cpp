@@ -64,7 +64,7 @@ TEST_P(CheckpointStoreTest, FillsInTheDigestAndKeepsTheHeader) {
     EXPECT_EQ(header.job_hash, "cafe");
     EXPECT_EQ(header.program_version, "0.1.0");
     EXPECT_EQ(header.file_type, "dln-step");
-    EXPECT_EQ(header.format_version, 2);
+    EXPECT_EQ(header.format_version, kStepFormatVersion);
 }
 
 TEST_P(CheckpointStoreTest, LoadsTheNewestByNumberNotByOrderOfSaving) {

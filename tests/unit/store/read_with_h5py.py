@@ -54,7 +54,7 @@ def main():
         path = pathlib.Path(directory) / "000012.h5"
         with h5py.File(path, "r") as file:
             assert file.attrs["file_type"] == "dln-step"
-            assert file.attrs["format_version"] == 2
+            assert file.attrs["format_version"] == 3
             assert file.attrs["program_version"] == "0.1.0"
             assert file.attrs["job_hash"] == "cafe"
             assert file.attrs["step"] == 12

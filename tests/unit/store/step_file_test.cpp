@@ -136,11 +136,11 @@ TEST_F(StepFileTest, ADirectoryInThePlaceOfAFileIsPassedOver) {
 
 TEST_F(StepFileTest, NewerFormatStopsWithBothVersions) {
     StepHeader header = sample_header(12);
-    header.format_version = 3;
+    header.format_version = kStepFormatVersion + 1;
     header.program_version = "0.9.2";
     replace_newest(header);
     EXPECT_THAT([this] { static_cast<void>(store().load_newest()); },
-                ThrowsMessage<CheckpointError>(AllOf(HasSubstr(newest()), HasSubstr("format 3"),
+                ThrowsMessage<CheckpointError>(AllOf(HasSubstr(newest()), HasSubstr("format 4"),
                                                      HasSubstr("reads 2"), HasSubstr("0.9.2"))));
 }
 

@@ -107,7 +107,7 @@ TrainState full_state() {
             .best = {{odd, dev(4, -(1LL << 50), 9)}},
             .best_step = 5,
             .memory = {{{{"m", 0}, {"n", 2}}, dev(3, -7)}, {odd, dev(2, -8)}},
-            .tried_in_templates = "P",
+            .tried_in_templates = {"P"},
             .without_gain = 2,
             .noise_floor = 1.0 / 3.0,
             .usage = {1, 2, 3, 4, 5, 6, 7}};

@@ -8,6 +8,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "dln/comm/fixed_point.hpp"
+
 #include "unit/train/training_fixture.hpp"
 
 namespace dln {
@@ -57,7 +59,7 @@ class StepTest : public ::testing::Test {
     Dataset train_ = weather(20);
     std::vector<Evaluated> memory_;
     double noise_floor_ = 0.0;
-    std::optional<std::string> tried_in_templates_;
+    std::vector<std::string> tried_in_templates_;
     std::optional<Bench> bench_;
 };
 
@@ -65,20 +67,20 @@ TEST_F(StepTest, CandidateThatTheRepliesFavourWins) {
     const StepRecord record = run(training_job(), good_and_poor());
     EXPECT_EQ(chosen_prompt(record), "Good");
     EXPECT_THAT(record.batch, SizeIs(8));
-    EXPECT_EQ(record.ranked_on, record.batch);
+    EXPECT_THAT(record.ranked_on, ElementsAre(0, 1, 2, 3, 4, 5, 6, 7));
     // log(e^-0.1 / (e^-0.1 + e^-3)), and one half for who knows nothing
-    EXPECT_NEAR(record.scores[0].mean(), std::log(0.5), 1e-8);
-    EXPECT_NEAR(record.scores[1].mean(), -std::log1p(std::exp(-2.9)), 1e-8);
-    EXPECT_NEAR(record.scores[2].mean(), -2.9 - std::log1p(std::exp(-2.9)), 1e-8);
+    EXPECT_NEAR(record.layers[0].scores[0].mean(), std::log(0.5), 1e-8);
+    EXPECT_NEAR(record.layers[0].scores[1].mean(), -std::log1p(std::exp(-2.9)), 1e-8);
+    EXPECT_NEAR(record.layers[0].scores[2].mean(), -2.9 - std::log1p(std::exp(-2.9)), 1e-8);
     EXPECT_EQ(record.failures, 0);
 }
 
 TEST_F(StepTest, DuplicatesAreScoredOnce) {
     const StepRecord record = run(training_job(), good_and_poor());
     EXPECT_THAT(prompts_of(record), ElementsAre("P", "Good", "Poor"));
-    EXPECT_THAT(record.proposals, SizeIs(3));
-    EXPECT_EQ(record.proposals[2].reply, "Instruction: \"Good\"");
-    EXPECT_EQ(record.proposals[2].prompt, "Good");
+    EXPECT_THAT(record.layers[0].proposals, SizeIs(3));
+    EXPECT_EQ(record.layers[0].proposals[2].reply, "Instruction: \"Good\"");
+    EXPECT_EQ(record.layers[0].proposals[2].prompt, "Good");
     EXPECT_EQ(record.usage.calls, 3 * 8 + 3);
     EXPECT_THAT(bench_->backend().scored(), SizeIs(3 * 8));
 }
@@ -95,7 +97,7 @@ TEST_F(StepTest, MemoryIsACandidateAndAPromptToStartFrom) {
     Job job = training_job(1);
     job.train.candidates = 4;
     const StepRecord record = run(job, joined({knows("Best", -0.01, -5.0), good_and_poor()}));
-    EXPECT_EQ(record.candidates.at(1).origin, "memory");
+    EXPECT_EQ(record.layers[0].candidates.at(1).origin, "memory");
     EXPECT_EQ(chosen_prompt(record), "Best");
     EXPECT_THAT(bench_->backend().continued(),
                 UnorderedElementsAre("PROPOSE m0 P", "PROPOSE m0 Best", "PROPOSE m0 P"));
@@ -108,18 +110,19 @@ TEST_F(StepTest, OtherTemplatesOfTheIncumbentAreCandidates) {
                                                knows("P!", -0.1, -3.0),
                                                knows("Good!", -0.01, -5.0),
                                                knows("P", -1.0, -1.0)}));
-    EXPECT_EQ(record.candidates.at(1).origin, "template");
-    EXPECT_EQ(record.candidates.at(1).parameters, (LayerParameters{"P", 1}));
+    EXPECT_EQ(record.layers[0].candidates.at(1).origin, "template");
+    EXPECT_EQ(record.layers[0].candidates.at(1).parameters, (LayerParameters{"P", 1}));
     // A new prompt is tried in the template that does best with the known ones.
-    EXPECT_EQ(record.candidates.at(record.chosen).parameters, (LayerParameters{"Good", 1}));
+    EXPECT_EQ(record.layers[0].candidates.at(record.layers[0].chosen).parameters,
+              (LayerParameters{"Good", 1}));
 }
 
 TEST_F(StepTest, IncumbentThatStayedIsNotTriedInAllTemplatesAgain) {
     Job job = training_job(1);
     job.network.layers[0].templates.push_back({.name = "b", .text = "{{prompt}}!\n{{input}}"});
-    tried_in_templates_ = "P";
+    tried_in_templates_ = {"P"};
     EXPECT_THAT(prompts_of(run(job, good_and_poor())), ElementsAre("P", "Good"));
-    tried_in_templates_ = "Q";
+    tried_in_templates_ = {"Q"};
     EXPECT_THAT(prompts_of(run(job, good_and_poor())), ElementsAre("P", "P", "Good"));
 }
 
@@ -128,9 +131,8 @@ TEST_F(StepTest, HeldOutRankingRanksOnTheHalfThatNoProposalSaw) {
     job.train.held_out_ranking = true;
     job.train.proposals.templates[0].text = "PROPOSE {{#examples}}[{{input}}]{{/examples}}";
     const StepRecord record = run(job, good_and_poor());
-    EXPECT_EQ(record.ranked_on,
-              std::vector<std::uint64_t>(record.batch.begin() + 4, record.batch.end()));
-    EXPECT_THAT(record.scores, Each(Field(&CandidateScore::scored, 4U)));
+    EXPECT_THAT(record.ranked_on, ElementsAre(4, 5, 6, 7));
+    EXPECT_THAT(record.layers[0].scores, Each(Field(&CandidateScore::scored, 4U)));
     const std::string asked = bench_->backend().continued().at(0);
     for (std::size_t i = 0; i < 8; ++i) {
         const std::string input = "[" + std::string(train_[record.batch[i]].input) + "]";
@@ -154,7 +156,7 @@ TEST_F(StepTest, AccuracyAsksForNothingWhenNothingIsWrong) {
     const StepRecord record = run(job, joined({knows("P", -0.1, -3.0), good_and_poor()}));
     EXPECT_THAT(bench_->backend().continued(), IsEmpty());
     EXPECT_THAT(prompts_of(record), ElementsAre("P"));
-    EXPECT_DOUBLE_EQ(record.scores[0].mean(), 1.0);
+    EXPECT_DOUBLE_EQ(record.layers[0].scores[0].mean(), 1.0);
 }
 
 TEST_F(StepTest, AccuracyTakesThePromptThatIsRightMoreOften) {
@@ -162,9 +164,9 @@ TEST_F(StepTest, AccuracyTakesThePromptThatIsRightMoreOften) {
     job.scoring.objective = Objective::accuracy;
     const StepRecord record = run(job, good_and_poor());
     EXPECT_EQ(chosen_prompt(record), "Good");
-    EXPECT_DOUBLE_EQ(record.scores[0].mean(), 0.5);  // ties go to the first class
-    EXPECT_DOUBLE_EQ(record.scores[1].mean(), 1.0);
-    EXPECT_DOUBLE_EQ(record.scores[2].mean(), 0.0);
+    EXPECT_DOUBLE_EQ(record.layers[0].scores[0].mean(), 0.5);  // ties go to the first class
+    EXPECT_DOUBLE_EQ(record.layers[0].scores[1].mean(), 1.0);
+    EXPECT_DOUBLE_EQ(record.layers[0].scores[2].mean(), 0.0);
 }
 
 TEST_F(StepTest, GeneratedOutputsAreComparedAndShown) {
@@ -185,8 +187,8 @@ TEST_F(StepTest, LogProbRanksByTheTargetsScore) {
     job.scoring.objective = Objective::log_prob;
     const StepRecord record = run(job, good_and_poor());
     EXPECT_EQ(chosen_prompt(record), "Good");
-    EXPECT_NEAR(record.scores[0].mean(), -1.0, 1e-8);
-    EXPECT_NEAR(record.scores[1].mean(), -0.1, 1e-8);
+    EXPECT_NEAR(record.layers[0].scores[0].mean(), -1.0, 1e-8);
+    EXPECT_NEAR(record.layers[0].scores[1].mean(), -0.1, 1e-8);
 }
 
 /// One example of the batch is so long that it fits with P, but not with the prompt Good....
@@ -206,13 +208,14 @@ TEST_F(StepTest, CandidateWithAFailureCannotWinWhenAllMustBeScored) {
     const LongExample with;
     const StepRecord strict = run(job, with.replies, {.context_tokens = LongExample::kContext});
     EXPECT_THAT(prompts_of(strict), ElementsAre("P", with.good));
-    EXPECT_EQ(strict.scores[1].failed, 1U);
-    EXPECT_EQ(strict.scores[1].scored, 20U);
-    EXPECT_EQ(strict.chosen, 0U);
+    EXPECT_EQ(strict.layers[0].scores[1].failed, 1U);
+    EXPECT_EQ(strict.layers[0].scores[1].scored, 20U);
+    EXPECT_EQ(strict.layers[0].chosen, 0U);
     EXPECT_EQ(strict.failures, 1);
     EXPECT_THAT(strict.first_failure, HasSubstr("exceeds the 40"));
     job.scoring.min_scored = 0.9;
-    EXPECT_EQ(run(job, with.replies, {.context_tokens = LongExample::kContext}).chosen, 1U);
+    EXPECT_EQ(run(job, with.replies, {.context_tokens = LongExample::kContext}).layers[0].chosen,
+              1U);
 }
 
 TEST_F(StepTest, ProposalThatDoesNotFitIsAFailureAndTheOthersGoOn) {
@@ -225,8 +228,8 @@ TEST_F(StepTest, ProposalThatDoesNotFitIsAFailureAndTheOthersGoOn) {
         run(job, joined({{says("PROPOSE", "Good")}, good_and_poor()}), {.context_tokens = 40});
     EXPECT_EQ(record.failures, 1);
     EXPECT_THAT(record.first_failure, AllOf(HasSubstr("proposal 1"), HasSubstr("huge")));
-    EXPECT_EQ(record.proposals[1].template_name, "huge");
-    EXPECT_EQ(record.proposals[1].prompt, "");
+    EXPECT_EQ(record.layers[0].proposals[1].template_name, "huge");
+    EXPECT_EQ(record.layers[0].proposals[1].prompt, "");
     EXPECT_EQ(chosen_prompt(record), "Good");
 }
 
@@ -234,7 +237,7 @@ TEST_F(StepTest, ReplyWithoutAPromptIsNoCandidate) {
     const StepRecord record =
         run(training_job(1), joined({{says("PROPOSE", "...")}, knows("P", -1.0, -1.0)}));
     EXPECT_THAT(prompts_of(record), ElementsAre("P"));
-    EXPECT_EQ(record.proposals[0].reply, "...");
+    EXPECT_EQ(record.layers[0].proposals[0].reply, "...");
     EXPECT_EQ(record.failures, 0);
 }
 
@@ -243,21 +246,22 @@ TEST_F(StepTest, ReplyEndsAtTheJobsStop) {
     job.train.proposals.stop = {" because"};
     const StepRecord record =
         run(job, joined({{says("PROPOSE", "Good because it is")}, good_and_poor()}));
-    EXPECT_EQ(record.proposals[0].reply, "Good");
+    EXPECT_EQ(record.layers[0].proposals[0].reply, "Good");
 }
 
 TEST_F(StepTest, RecordIsWrittenWithEveryCandidateAndScore) {
     const StepRecord record = run(training_job(), good_and_poor());
     StepDocument document;
     write_step(record, document);
-    EXPECT_THAT(document.texts("step/candidates/prompt"), ElementsAre("P", "Good", "Poor"));
-    EXPECT_THAT(document.texts("step/proposals/prompt"), ElementsAre("Good", "Poor", "Good"));
-    EXPECT_EQ(document.integer("step/chosen"), 1);
-    EXPECT_EQ(document.at("step/scores").shape, (std::vector<std::size_t>{3, 8}));
-    std::int64_t sum = 0;
-    for (std::size_t i = 8; i < 16; ++i) sum += document.integers("step/scores")[i];
-    EXPECT_EQ(sum, record.scores[1].sum);
-    EXPECT_THAT(document.integers("step/measured"), AllOf(SizeIs(24), Each(1)));
+    EXPECT_THAT(document.texts("step/layers/0/candidates/prompt"),
+                ElementsAre("P", "Good", "Poor"));
+    EXPECT_THAT(document.texts("step/layers/0/proposals/prompt"),
+                ElementsAre("Good", "Poor", "Good"));
+    EXPECT_EQ(document.integer("step/layers/0/chosen"), 1);
+    EXPECT_EQ(document.at("step/layers/0/scores").shape, (std::vector<std::size_t>{3, 8, 1}));
+    double sum = 0;
+    for (std::size_t i = 8; i < 16; ++i) sum += document.reals("step/layers/0/scores")[i];
+    EXPECT_EQ(to_fixed_point(sum), record.layers[0].scores[1].sum);
 }
 
 }  // namespace

@@ -105,7 +105,8 @@ class Bench {
           runner_(network_, splits_, backend_, job_.seed),
           engine_(*comm_, runner_),
           batches_(make_batches(job_, network_, splits_[0])),
-          proposer_(job_.train.proposals) {}
+          proposer_(job_.train.proposals),
+          posterior_(job_.train.posterior) {}
     Bench(const Bench&) = delete;
     Bench& operator=(const Bench&) = delete;
 
@@ -116,7 +117,8 @@ class Bench {
                 .engine = engine_,
                 .backend = backend_,
                 .batches = batches_,
-                .proposer = proposer_};
+                .proposer = proposer_,
+                .posterior = posterior_};
     }
     [[nodiscard]] TrainState initial() const {
         TrainState state;
@@ -135,19 +137,20 @@ class Bench {
     Engine engine_;
     BatchSampler batches_;
     Proposer proposer_;
+    PosteriorSampler posterior_;
 };
 
-/// The prompt of every candidate, in order.
-inline std::vector<std::string> prompts_of(const StepRecord& record) {
+/// The prompt of every candidate of the trained layer at `layer`, in order.
+inline std::vector<std::string> prompts_of(const StepRecord& record, std::size_t layer = 0) {
     std::vector<std::string> prompts;
-    for (const StepCandidate& candidate : record.candidates) {
+    for (const StepCandidate& candidate : record.layers.at(layer).candidates) {
         prompts.push_back(candidate.parameters.prompt);
     }
     return prompts;
 }
 
-inline const std::string& chosen_prompt(const StepRecord& record) {
-    return record.candidates.at(record.chosen).parameters.prompt;
+inline const std::string& chosen_prompt(const StepRecord& record, std::size_t layer = 0) {
+    return record.layers.at(layer).chosen_parameters().prompt;
 }
 
 }  // namespace dln::testing

@@ -1,0 +1,84 @@
+#pragma once
+// The search for a better prompt of one layer within a step: known candidates, proposals in one or several
+// rounds, and the choice. Rank 0; declares tasks on the step's graph.
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dln/engine/task_graph.hpp"
+#include "dln/train/step.hpp"
+
+namespace dln {
+
+/// What a search needs of its step.
+struct SearchSeam {
+    /// Has a candidate scored, now or as soon as that is possible.
+    std::function<void(const LayerParameters&)> ask;
+    /// The tasks of a candidate's scores that are there.
+    std::function<std::vector<TaskId>(const LayerParameters&)> tasks;
+    /// What a candidate is worth. Pre: its tasks are complete, and the samples are weighted.
+    std::function<ExampleValues(const LayerParameters&)> values;
+};
+
+class LayerSearch {
+  public:
+    /// All must outlive the search. `rounds` of proposals, each from the winner of the one before.
+    LayerSearch(const TrainContext& context,
+                const TrainState& state,
+                TaskGraph& graph,
+                StepRecord& record,
+                LayerRecord& layer,
+                SearchSeam seam,
+                std::size_t rounds);
+
+    /// Asks for the scores of the candidates that need no proposal.
+    void ask_known();
+    /// Asks for proposals; what they are made from is known now.
+    void propose(ProposalInput input);
+    /// The known candidates are scored, and samples weighted: `values` may be used from now on.
+    void known_are_scored();
+    /// Fills in candidates, scores and choice, in an order that has nothing to do with that of arrival.
+    void finish();
+
+    [[nodiscard]] std::vector<TaskId> known_tasks() const;
+    [[nodiscard]] const std::vector<TaskId>& proposal_tasks() const { return proposal_tasks_; }
+
+  private:
+    [[nodiscard]] std::vector<StepCandidate> known_candidates() const;
+    [[nodiscard]] std::vector<Unit> proposal_units(const std::vector<std::size_t>& wanted,
+                                                   std::vector<std::size_t>& asked);
+    void does_not_fit(std::size_t proposal, int needed);
+    void ask_round();
+    void take_replies(TaskId generate, const std::vector<std::size_t>& asked);
+    void ask_waiting();
+    [[nodiscard]] LayerParameters candidate_of(std::size_t proposal) const;
+    [[nodiscard]] std::vector<StepCandidate> all_candidates() const;
+    [[nodiscard]] std::size_t best_of(const std::vector<StepCandidate>& candidates) const;
+    void end_round();
+
+    const TrainContext& context_;
+    const TrainState& state_;
+    TaskGraph& graph_;
+    StepRecord& record_;
+    LayerRecord& layer_;
+    SearchSeam seam_;
+    std::size_t rounds_;
+    std::size_t round_ = 0;
+    std::size_t blocks_under_way_ = 0;
+    ProposalInput input_;
+    std::vector<std::size_t> waiting_;           // proposals whose template is not known yet
+    std::optional<std::size_t> template_index_;  // that new prompts are tried in
+    std::vector<TaskId> proposal_tasks_;
+};
+
+/// Examples of the ranked positions that must have a score for a candidate to win.
+[[nodiscard]] std::size_t min_scored(const TrainContext& context, const StepRecord& record);
+
+/// Differences up to this are ties: the job's margin, or the backend's noise.
+[[nodiscard]] double tie_margin(const TrainContext& context, const TrainState& state);
+
+}  // namespace dln

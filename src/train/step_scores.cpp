@@ -1,0 +1,217 @@
+#include "train/step_scores.hpp"
+
+#include <algorithm>
+
+#include "dln/comm/fixed_point.hpp"
+#include "dln/error.hpp"
+
+namespace dln {
+
+StepScores::StepScores(const TrainContext& context,
+                       TaskGraph& graph,
+                       const NetworkParameters& incumbent,
+                       const std::vector<std::uint64_t>& batch,
+                       const std::vector<PositionGroup>& groups,
+                       const BatchLatents& latents,
+                       std::uint64_t step)
+    : context_(context),
+      graph_(graph),
+      incumbent_(incumbent),
+      batch_(batch),
+      groups_(groups),
+      latents_(latents),
+      step_(step),
+      last_measure_(measure_for(context.network)),
+      is_ready_(groups.size(), false),
+      items_(context.network.depth() + 1, std::vector<Items>(groups.size())) {}
+
+bool StepScores::is_last(std::size_t layer) const { return layer + 1 >= context_.network.depth(); }
+
+bool StepScores::is_judged_by_answers(std::size_t layer) const {
+    return !is_last(layer) && context_.network.scoring().objective == Objective::accuracy;
+}
+
+Measure StepScores::measure_of(std::size_t layer) const {
+    return is_last(layer) || is_judged_by_answers(layer) ? last_measure_ : Measure::target;
+}
+
+// A last column is the forward pass: for the divergence, and for the penalty of what led to errors.
+bool StepScores::wants_forward(std::size_t layer, std::size_t position) const {
+    if (!latents_.has_forward[position]) return false;
+    const TrainSpec& train = context_.job.train;
+    return is_last(layer) ? train.trust_factor > 0.0
+                          : train.logp_penalty > 0.0 && latents_.is_wrong[position];
+}
+
+StepScores::Items StepScores::items_of(std::size_t layer, std::size_t group) const {
+    Items items;
+    std::map<LayerItem, std::size_t> known;
+    const std::size_t length = std::min(layer + 1, latents_.hidden);
+    const auto place = [&](std::size_t position, const Trajectory& trajectory) {
+        LayerItem item{.example = batch_[position], .latents = {}};
+        item.latents.assign(trajectory.begin(),
+                            trajectory.begin() + static_cast<std::ptrdiff_t>(length));
+        const auto [entry, is_new] = known.try_emplace(item, items.distinct.size());
+        if (is_new) items.distinct.push_back(std::move(item));
+        return entry->second;
+    };
+    for (const std::size_t position : groups_[group].positions) {
+        for (std::size_t k = 0; k < latents_.samples; ++k) {
+            auto& cell = items.place.emplace_back();
+            if (latents_.drawn(position, k)) cell = place(position, latents_.sample(position, k));
+        }
+        auto& cell = items.place.emplace_back();
+        if (wants_forward(layer, position)) cell = place(position, latents_.forward[position]);
+    }
+    return items;
+}
+
+void StepScores::add_group(std::size_t group) {
+    is_ready_[group] = true;
+    for (std::size_t layer = 0; layer < items_.size(); ++layer) {
+        items_[layer][group] = items_of(layer, group);
+    }
+    for (const Key& key : order_) ask_group(key, asked_.at(key), group);
+}
+
+void StepScores::ask(std::size_t layer, const LayerParameters& candidate, bool everywhere) {
+    const Key key{layer, candidate};
+    const auto [entry, is_new] = asked_.try_emplace(key);
+    Asked& asked = entry->second;
+    if (is_new) {
+        order_.push_back(key);
+        asked.tasks.resize(groups_.size());
+    }
+    asked.everywhere = asked.everywhere || everywhere;
+    for (std::size_t group = 0; group < groups_.size(); ++group) ask_group(key, asked, group);
+}
+
+void StepScores::take_over(std::size_t group, TaskId task) {
+    const Key key{context_.network.depth() - 1, incumbent_.back()};
+    const auto [entry, is_new] = asked_.try_emplace(key);
+    if (is_new) {
+        order_.push_back(key);
+        entry->second.tasks.resize(groups_.size());
+    }
+    entry->second.tasks[group] = task;
+}
+
+void StepScores::ask_group(const Key& key, Asked& asked, std::size_t group) {
+    const auto& [layer, candidate] = key;
+    const bool is_wanted = groups_[group].ranked || asked.everywhere;
+    if (!is_wanted || !is_ready_[group] || asked.tasks[group]) return;
+    asked.tasks[group] = is_judged_by_answers(layer)
+                             ? add_answers(layer, candidate, group)
+                             : add_layer_task({.layer = std::min(layer, latents_.hidden),
+                                               .parameters = candidate,
+                                               .measure = measure_of(layer),
+                                               .split = kTrainSplit,
+                                               .items = items_[layer][group].distinct,
+                                               .step = step_,
+                                               .without_residual = layer == without_residual()});
+}
+
+TaskId StepScores::add(Task task) {
+    const TaskId id = graph_.add(std::move(task));
+    all_tasks_.push_back(id);
+    return id;
+}
+
+TaskId StepScores::add_layer_task(const LayerUnit& unit) {
+    const std::size_t classes = context_.network.classes().size();
+    const std::size_t block = context_.network.scoring().block;
+    const std::size_t cells = unit.items.size() * cells_an_example(unit.measure, classes);
+    return add({.needs = {},
+                .expand = [unit, block, classes] { return make_layer_units(unit, block, classes); },
+                .cells = cells});
+}
+
+TaskId StepScores::add_answers(std::size_t layer,
+                               const LayerParameters& candidate,
+                               std::size_t group) {
+    EvaluateUnit unit{.parameters = incumbent_,
+                      .measure = last_measure_,
+                      .split = kTrainSplit,
+                      .examples = {},
+                      .step = step_};
+    unit.parameters[layer] = candidate;
+    for (const std::size_t position : groups_[group].positions) {
+        unit.examples.push_back(batch_[position]);
+    }
+    const TaskId id = add_evaluation(graph_, context_.network, std::move(unit));
+    all_tasks_.push_back(id);
+    return id;
+}
+
+std::vector<TaskId> StepScores::tasks(std::size_t layer, const LayerParameters& candidate) const {
+    std::vector<TaskId> there;
+    const auto found = asked_.find({layer, candidate});
+    if (found == asked_.end()) return there;
+    for (const auto& task : found->second.tasks) {
+        if (task) there.push_back(*task);
+    }
+    return there;
+}
+
+// Calls visit(position, column, outcome) for every cell that was asked for; the column after the samples is
+// the forward pass. Where answers judge, all samples have the answer's score.
+template <class Visit>
+void StepScores::visit(std::size_t layer,
+                       const LayerParameters& candidate,
+                       const Visit& visit) const {
+    const Asked& asked = asked_.at({layer, candidate});
+    const std::size_t columns = latents_.samples + 1;
+    for (std::size_t group = 0; group < groups_.size(); ++group) {
+        if (!asked.tasks[group]) continue;
+        const auto& positions = groups_[group].positions;
+        const Items& items = items_[layer][group];
+        std::vector<std::uint64_t> examples;
+        if (is_judged_by_answers(layer)) {
+            for (const std::size_t position : positions) examples.push_back(batch_[position]);
+        } else {
+            for (const LayerItem& item : items.distinct) examples.push_back(item.example);
+        }
+        const std::vector<ExampleOutcome> outcomes = read_outcomes(
+            context_.network, measure_of(layer), graph_.result(*asked.tasks[group]).table,
+            context_.splits[kTrainSplit], examples);
+        for (std::size_t i = 0; i < positions.size(); ++i) {
+            for (std::size_t column = 0; column < columns; ++column) {
+                const auto& place = items.place[i * columns + column];
+                if (!place) continue;
+                const ExampleOutcome& outcome = outcomes[is_judged_by_answers(layer) ? i : *place];
+                if (outcome.measured) visit(positions[i], column, outcome);
+            }
+        }
+    }
+}
+
+ScoreTable StepScores::table(std::size_t layer, const LayerParameters& candidate) const {
+    ScoreTable scores(batch_.size(), latents_.samples);
+    visit(layer, candidate,
+          [&](std::size_t position, std::size_t column, const ExampleOutcome& outcome) {
+              if (column < latents_.samples)
+                  scores.set(position, column, from_fixed_point(outcome.score));
+          });
+    return scores;
+}
+
+ExampleValues StepScores::on_forward(std::size_t layer, const LayerParameters& candidate) const {
+    ExampleValues values(batch_.size());
+    visit(layer, candidate,
+          [&](std::size_t position, std::size_t column, const ExampleOutcome& outcome) {
+              if (column == latents_.samples) values[position] = from_fixed_point(outcome.score);
+          });
+    return values;
+}
+
+std::vector<std::vector<double>> StepScores::classes_on_forward(
+    const LayerParameters& candidate) const {
+    std::vector<std::vector<double>> classes(batch_.size());
+    visit(context_.network.depth() - 1, candidate,
+          [&](std::size_t position, std::size_t column, const ExampleOutcome& outcome) {
+              if (column == latents_.samples) classes[position] = outcome.class_log_probs;
+          });
+    return classes;
+}
+
+}  // namespace dln

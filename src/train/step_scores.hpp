@@ -1,0 +1,104 @@
+#pragma once
+// The scores of a step: for each layer, candidates on what that layer met in each example: the posterior
+// samples, and the forward pass where it is needed. Each distinct text is scored once for a candidate. Rank 0;
+// declares tasks and reads their tables, decides nothing.
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dln/engine/task_graph.hpp"
+#include "dln/train/inference.hpp"
+#include "dln/train/step.hpp"
+
+namespace dln {
+
+/// Positions in the batch that become ready together.
+struct PositionGroup {
+    std::vector<std::size_t> positions;
+    bool ranked = true;  ///< candidates are compared on these
+};
+
+class StepScores {
+  public:
+    /// All must outlive this object; `latents` fills while the step runs. `samples`: columns of the tables.
+    StepScores(const TrainContext& context,
+               TaskGraph& graph,
+               const NetworkParameters& incumbent,
+               const std::vector<std::uint64_t>& batch,
+               const std::vector<PositionGroup>& groups,
+               const BatchLatents& latents,
+               std::uint64_t step);
+
+    /// The latents of `group` are there: what was asked for is scored on it.
+    void add_group(std::size_t group);
+    /// Scores a candidate of `layer` on all ranked groups, or on all groups; once, however often it is asked.
+    void ask(std::size_t layer, const LayerParameters& candidate, bool everywhere = false);
+    /// A task that measured the last layer's incumbent on `group` already.
+    void take_over(std::size_t group, TaskId task);
+    /// Instead of a layer: the last one without the residual before it.
+    [[nodiscard]] std::size_t without_residual() const { return items_.size() - 1; }
+
+    /// Tasks of a candidate that are there so far.
+    [[nodiscard]] std::vector<TaskId> tasks(std::size_t layer,
+                                            const LayerParameters& candidate) const;
+    /// Every task with requests, once each.
+    [[nodiscard]] const std::vector<TaskId>& all_tasks() const { return all_tasks_; }
+
+    // What complete tasks say, [position in the batch][sample].
+    [[nodiscard]] ScoreTable table(std::size_t layer, const LayerParameters& candidate) const;
+    /// On what the forward pass met: the score, absent where it was not asked for; needs forward columns.
+    [[nodiscard]] ExampleValues on_forward(std::size_t layer,
+                                           const LayerParameters& candidate) const;
+    /// The class log-probabilities of a last layer's candidate on the forward pass, by position.
+    [[nodiscard]] std::vector<std::vector<double>> classes_on_forward(
+        const LayerParameters& candidate) const;
+
+  private:
+    // What a layer is asked on a group: distinct items, and the item of every cell.
+    struct Items {
+        std::vector<LayerItem> distinct;
+        std::vector<std::optional<std::size_t>> place;  // [position in the group][column]
+    };
+    struct Asked {
+        bool everywhere = false;
+        std::vector<std::optional<TaskId>> tasks;  // by group
+    };
+    using Key = std::pair<std::size_t, LayerParameters>;
+
+    // The last layer, with or without the residual before it.
+    [[nodiscard]] bool is_last(std::size_t layer) const;
+    // Hidden layers are judged by the network's answers where only these count.
+    [[nodiscard]] bool is_judged_by_answers(std::size_t layer) const;
+    [[nodiscard]] Measure measure_of(std::size_t layer) const;
+    [[nodiscard]] Items items_of(std::size_t layer, std::size_t group) const;
+    [[nodiscard]] bool wants_forward(std::size_t layer, std::size_t position) const;
+    void ask_group(const Key& key, Asked& asked, std::size_t group);
+    [[nodiscard]] TaskId add(Task task);
+    [[nodiscard]] TaskId add_layer_task(const LayerUnit& unit);
+    [[nodiscard]] TaskId add_answers(std::size_t layer,
+                                     const LayerParameters& candidate,
+                                     std::size_t group);
+    template <class Visit>
+    void visit(std::size_t layer, const LayerParameters& candidate, const Visit& visit) const;
+
+    const TrainContext& context_;
+    TaskGraph& graph_;
+    const NetworkParameters& incumbent_;
+    const std::vector<std::uint64_t>& batch_;
+    const std::vector<PositionGroup>& groups_;
+    const BatchLatents& latents_;
+    std::uint64_t step_;
+    Measure last_measure_;
+    std::vector<bool> is_ready_;  // by group
+    std::vector<std::vector<Items>>
+        items_;  // [layer or without_residual()][group], of ready groups
+    std::map<Key, Asked> asked_;
+    std::vector<Key> order_;  // of asking
+    std::vector<TaskId> all_tasks_;
+};
+
+}  // namespace dln
