@@ -141,7 +141,7 @@ TEST_F(StepFileTest, NewerFormatStopsWithBothVersions) {
     replace_newest(header);
     EXPECT_THAT([this] { static_cast<void>(store().load_newest()); },
                 ThrowsMessage<CheckpointError>(AllOf(HasSubstr(newest()), HasSubstr("format 4"),
-                                                     HasSubstr("reads 2"), HasSubstr("0.9.2"))));
+                                                     HasSubstr("reads 3"), HasSubstr("0.9.2"))));
 }
 
 TEST_F(StepFileTest, AnotherJobsFileIsAUsageErrorWithBothHashes) {
