@@ -21,7 +21,10 @@ class Jobs(GetDataTest):
         listed = re.findall(r"(?m)^(\w+): ", self.get_data("--list").out)
         self.assertEqual(sorted(listed), sorted(task_sources.TASKS))
         self.assertEqual(sorted(path.stem for path in JOBS.glob("*.json")), sorted(listed))
+        installed, told = ((ROOT / name).read_text() for name in ("CMakeLists.txt", "docs/data.md"))
         for task in listed:
+            self.assertIn(f"jobs/tasks/{task}.json", installed)
+            self.assertIn(f"| `{task}` |", told)
             self.assertRegex((JOBS / f"{task}.json").read_text(), rf"// .*tools/get-data {task}\n")
 
     def test_missing_data_leads_to_the_job(self):
