@@ -35,6 +35,7 @@ struct Answer {
     int status = 200;
     Json body;
     Work work;
+    std::string text;  ///< the body where it was written as text; else empty
 };
 
 /// Ends the handling of a call with an error reply.

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <ctime>
+#include <utility>
 
 #include "dln/error.hpp"
 
@@ -164,8 +165,11 @@ HttpReply refusal_of(const Fault& fault, std::string_view target) {
 }
 
 HttpReply spoiled(const Fault& fault, Answer answer) {
+    if (!answer.text.empty()) {
+        answer.body = Json::parse(std::exchange(answer.text, {}));
+    }
     spoil_values(fault.kind, answer.body);
-    HttpReply reply = plain_reply(answer);
+    HttpReply reply = plain_reply(std::move(answer));
     spoil_text(fault.kind, reply.body);
     switch (fault.kind) {
         case FaultKind::truncated:
@@ -203,7 +207,10 @@ HttpReply spoiled(const Fault& fault, Answer answer) {
     return reply;
 }
 
-HttpReply plain_reply(const Answer& answer) {
+HttpReply plain_reply(Answer answer) {
+    if (!answer.text.empty()) {
+        return {.status = answer.status, .body = std::move(answer.text)};
+    }
     // A token may be a byte of a longer character: servers replace it.
     return {.status = answer.status,
             .body = answer.body.dump(-1, ' ', false, Json::error_handler_t::replace)};

@@ -23,7 +23,7 @@ namespace fake_llm {
 [[nodiscard]] HttpReply spoiled(const Fault& fault, Answer answer);
 
 /// The answer as a reply without fault.
-[[nodiscard]] HttpReply plain_reply(const Answer& answer);
+[[nodiscard]] HttpReply plain_reply(Answer answer);
 
 /// 429 of a limit of this server.
 [[nodiscard]] HttpReply limit_reply(RetryAfter form, std::chrono::milliseconds wait);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "dialects.hpp"
+#include "json_text.hpp"
 
 namespace fake_llm {
 namespace {
@@ -78,9 +79,10 @@ Completions read_completions(const Backstage& backstage, const Call& call, Work&
     return request;
 }
 
+/// In quotes.
 std::string token_name(const Backstage& backstage, const Completions& request, Token token) {
-    return request.tokens_as_ids ? fmt::format("token_id:{}", token)
-                                 : backstage.language.tokenizer().piece(token);
+    return request.tokens_as_ids ? fmt::format("\"token_id:{}\"", token)
+                                 : backstage.language.tokenizer().quoted_piece(token);
 }
 
 double clamped(const Backstage& backstage, double log_prob) {
@@ -92,65 +94,102 @@ double clamped(const Backstage& backstage, double log_prob) {
 }
 
 /// The token itself, then the best ones: up to `count` + 1 names.
-Json top_names(const Backstage& backstage, const Completions& request, const ScoredToken& scored) {
+void write_top_names(const Backstage& backstage,
+                     const Completions& request,
+                     const ScoredToken& scored,
+                     std::string& out) {
     const int count = *request.logprobs < 0 ? kVocabulary : *request.logprobs;
-    Json names = Json::object();
-    names[token_name(backstage, request, scored.token)] = clamped(backstage, scored.log_prob);
+    out += '{';
+    out += token_name(backstage, request, scored.token);
+    out += ':';
+    append_number(out, clamped(backstage, scored.log_prob));
     if (count > 0) {
         for (const RankedToken& one : backstage.language.model().top(scored.before, count)) {
             if (one.token != scored.token) {
-                names[token_name(backstage, request, one.token)] = std::max(one.log_prob, kLowest);
+                out += ',';
+                out += token_name(backstage, request, one.token);
+                out += ':';
+                append_number(out, std::max(one.log_prob, kLowest));
             }
         }
     }
-    return names;
+    out += '}';
 }
 
-Json logprobs_object(const Backstage& backstage,
-                     const Completions& request,
-                     const std::vector<Entry>& entries) {
-    Json offsets = Json::array();
-    Json values = Json::array();
-    Json names = Json::array();
-    Json tops = Json::array();
-    std::size_t offset = 0;
-    for (const Entry& entry : entries) {
-        std::string name = token_name(backstage, request, entry.scored.token);
-        const std::size_t length = name.size();  // merged pieces are ASCII, other tokens one byte
-        offsets.push_back(backstage.options.flavour == Flavour::sglang ? Json(-1) : Json(offset));
-        offset += length;
-        values.push_back(entry.has_value ? Json(clamped(backstage, entry.scored.log_prob))
-                                         : Json());
-        tops.push_back(entry.has_value ? top_names(backstage, request, entry.scored) : Json());
-        names.push_back(std::move(name));
-    }
-    return {{"text_offset", std::move(offsets)},
-            {"token_logprobs", std::move(values)},
-            {"tokens", std::move(names)},
-            {"top_logprobs", std::move(tops)}};
+void write_logprobs(const Backstage& backstage,
+                    const Completions& request,
+                    const std::vector<Entry>& entries,
+                    std::string& out) {
+    std::int64_t offset = 0;
+    out += R"({"text_offset":)";
+    append_list(out, entries, [&](const Entry& entry) {
+        append_number(out, backstage.options.flavour == Flavour::sglang ? -1 : offset);
+        // Merged pieces are ASCII, other tokens one byte.
+        offset +=
+            request.tokens_as_ids
+                ? static_cast<std::int64_t>(fmt::formatted_size("token_id:{}", entry.scored.token))
+                : static_cast<std::int64_t>(
+                      backstage.language.tokenizer().piece(entry.scored.token).size());
+    });
+    out += R"(,"token_logprobs":)";
+    append_list(out, entries, [&](const Entry& entry) {
+        if (entry.has_value) {
+            append_number(out, clamped(backstage, entry.scored.log_prob));
+        } else {
+            out += "null";
+        }
+    });
+    out += R"(,"tokens":)";
+    append_list(out, entries, [&](const Entry& entry) {
+        out += token_name(backstage, request, entry.scored.token);
+    });
+    out += R"(,"top_logprobs":)";
+    append_list(out, entries, [&](const Entry& entry) {
+        if (entry.has_value) {
+            write_top_names(backstage, request, entry.scored, out);
+        } else {
+            out += "null";
+        }
+    });
+    out += '}';
 }
 
-Json prompt_logprobs_list(const Backstage& backstage,
-                          const std::vector<ScoredToken>& scored,
-                          int count) {
+/// By token id; a token that is among the best and in the prompt as well comes once.
+void write_prompt_logprobs(const Backstage& backstage,
+                           const std::vector<ScoredToken>& scored,
+                           int count,
+                           std::string& out) {
     const Model& model = backstage.language.model();
-    const Tokenizer& tokenizer = backstage.language.tokenizer();
-    Json list = Json::array({nullptr});
+    out += "[null";
     for (std::size_t i = 1; i < scored.size(); ++i) {
-        Json entry = Json::object();
+        const char* separator = ",{";
         const auto add = [&](Token token, double log_prob) {
-            entry[std::to_string(token)] = {{"logprob", std::max(log_prob, kLowest)},
-                                            {"rank", model.rank(scored[i].before, token)},
-                                            {"decoded_token", tokenizer.piece(token)}};
+            out += separator;
+            separator = ",";
+            out += '"';
+            append_number(out, std::int64_t{token});
+            out += R"(":{"decoded_token":)";
+            out += backstage.language.tokenizer().quoted_piece(token);
+            out += R"(,"logprob":)";
+            append_number(out, std::max(log_prob, kLowest));
+            out += R"(,"rank":)";
+            append_number(out, std::int64_t{model.rank(scored[i].before, token)});
+            out += '}';
         };
         for (const RankedToken& one :
              model.top(scored[i].before, count < 0 ? kVocabulary : count)) {
-            add(one.token, one.log_prob);
+            if (one.token != scored[i].token) {
+                add(one.token, one.log_prob);
+            }
         }
         add(scored[i].token, scored[i].log_prob);
-        list.push_back(std::move(entry));
+        out += '}';
     }
-    return list;
+    out += ']';
+}
+
+void write_ids(const std::vector<Token>& ids, std::string& out) {
+    append_list(out, ids, [&](Token id) { append_number(out, std::int64_t{id}); });
 }
 
 /// The prompt's scores as the flavour gives them: "shifted" gives each token the value that it would have
@@ -168,11 +207,13 @@ std::vector<ScoredToken> prompt_scores(const Backstage& backstage,
     return scored;
 }
 
-Json choice(const Backstage& backstage,
-            const Completions& request,
-            const Prompt& prompt,
-            const std::vector<ScoredToken>& scored,
-            const Generated& generated) {
+void write_choice(const Backstage& backstage,
+                  const Completions& request,
+                  const Prompt& prompt,
+                  const std::vector<ScoredToken>& scored,
+                  const Generated& generated,
+                  std::int64_t index,
+                  std::string& out) {
     const bool only_prompt = request.limits.max_tokens == 0;
     std::vector<Entry> entries;
     std::string text = only_prompt ? "" : generated.text;
@@ -189,22 +230,38 @@ Json choice(const Backstage& backstage,
             entries.push_back({one, true});
         }
     }
-    Json reply{
-        {"text", text}, {"finish_reason", finish_name(generated.finish)}, {"logprobs", nullptr}};
+    out += fmt::format(R"({{"finish_reason":"{}","index":{},"logprobs":)",
+                       finish_name(generated.finish), index);
     if (request.logprobs) {
-        reply["logprobs"] = logprobs_object(backstage, request, entries);
+        write_logprobs(backstage, request, entries, out);
+    } else {
+        out += "null";
     }
     if (backstage.options.flavour == Flavour::sglang) {
-        reply["matched_stop"] = nullptr;
-        return reply;
+        out += R"(,"matched_stop":null)";
+    } else {
+        const std::optional<int> wanted =
+            request.prompt_logprobs || !request.echo ? request.prompt_logprobs : request.logprobs;
+        out += R"(,"prompt_logprobs":)";
+        if (wanted) {
+            write_prompt_logprobs(backstage, scored, *wanted, out);
+        } else {
+            out += "null";
+        }
+        out += R"(,"stop_reason":)";
+        out += generated.finish == Finish::stop ? json_quoted(generated.stopped_by) : "null";
+        if (request.return_token_ids) {
+            out += R"(,"prompt_token_ids":)";
+            write_ids(prompt.tokens, out);
+            out += R"(,"token_ids":)";
+            write_ids(ids, out);
+        } else {
+            out += R"(,"prompt_token_ids":null,"token_ids":null)";
+        }
     }
-    const std::optional<int> wanted =
-        request.prompt_logprobs || !request.echo ? request.prompt_logprobs : request.logprobs;
-    reply["prompt_logprobs"] = wanted ? prompt_logprobs_list(backstage, scored, *wanted) : Json();
-    reply["stop_reason"] = generated.finish == Finish::stop ? Json(generated.stopped_by) : Json();
-    reply["token_ids"] = request.return_token_ids ? Json(ids) : Json();
-    reply["prompt_token_ids"] = request.return_token_ids ? Json(prompt.tokens) : Json();
-    return reply;
+    out += R"(,"text":)";
+    out += json_quoted(text);
+    out += '}';
 }
 
 }  // namespace
@@ -219,7 +276,8 @@ Answer openai_completions(const Backstage& backstage, const Call& call) {
     Answer answer;
     const Completions request = read_completions(backstage, call, answer.work);
     const bool sglang = backstage.options.flavour == Flavour::sglang;
-    Json choices = Json::array();
+    std::int64_t index = 0;
+    std::string choices;
     for (const Prompt& prompt : request.prompts) {
         std::vector<ScoredToken> scored;
         if (request.echo || request.prompt_logprobs) {
@@ -232,24 +290,23 @@ Answer openai_completions(const Backstage& backstage, const Call& call) {
                 limits.max_tokens = std::max(limits.max_tokens, 1);  // vLLM's engine draws one
             }
             const Generated generated = backstage.language.generate(prompt.tokens, limits);
-            Json one = choice(backstage, request, prompt, scored, generated);
-            one["index"] = choices.size();
-            choices.push_back(std::move(one));
+            choices += index > 0 ? "," : "";
+            write_choice(backstage, request, prompt, scored, generated, index++, choices);
             answer.work.completion_tokens += static_cast<std::int64_t>(generated.tokens.size());
         }
     }
-    answer.body = {{"id", reply_id("cmpl-", call)},
-                   {"object", "text_completion"},
-                   {"created", kCreated},
-                   {"model", backstage.options.model},
-                   {"choices", std::move(choices)},
-                   {"usage", usage(answer.work.prompt_tokens, answer.work.completion_tokens)}};
-    answer.body["usage"]["prompt_tokens_details"] = nullptr;
+    Json rest{{"id", reply_id("cmpl-", call)},
+              {"object", "text_completion"},
+              {"created", kCreated},
+              {"model", backstage.options.model},
+              {"usage", usage(answer.work.prompt_tokens, answer.work.completion_tokens)}};
+    rest["usage"]["prompt_tokens_details"] = nullptr;
     if (!sglang) {
-        answer.body["service_tier"] = nullptr;
-        answer.body["system_fingerprint"] = nullptr;
-        answer.body["kv_transfer_params"] = nullptr;
+        rest["service_tier"] = nullptr;
+        rest["system_fingerprint"] = nullptr;
+        rest["kv_transfer_params"] = nullptr;
     }
+    answer.text = fmt::format(R"({{"choices":[{}],{})", choices, rest.dump().substr(1));
     return answer;
 }
 

@@ -232,7 +232,7 @@ void Server::do_work(const std::shared_ptr<Connection>& connection,
     }
     stats_.accepted(work.prompt_hashes, work.prompt_tokens, work.completion_tokens);
     const auto time = service_time(options_.latency, call.hash, work.prompt_hashes.size());
-    HttpReply reply = fault ? spoiled(*fault, std::move(answer)) : plain_reply(answer);
+    HttpReply reply = fault ? spoiled(*fault, std::move(answer)) : plain_reply(std::move(answer));
     // A shared pointer, as a std::function must be copyable and a reply may be large.
     auto shared = std::make_shared<HttpReply>(std::move(reply));
     connection->in_hand.ticket = queue_.submit(time, [this, connection, shared] {

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "json_text.hpp"
+
 namespace fake_llm {
 namespace {
 
@@ -34,6 +36,9 @@ Tokenizer::Tokenizer() : pieces_{"<unk>", "<s>", "</s>", "<never>"}, tree_(1) {
         }
     }
     pieces_.insert(pieces_.end(), kWords.begin(), kWords.end());
+    for (const std::string& piece : pieces_) {
+        quoted_pieces_.push_back(json_quoted(piece));
+    }
     for (Token token = kFirstByte; token < kVocabulary; ++token) {
         add_to_tree(piece(token), token);
     }
@@ -41,6 +46,10 @@ Tokenizer::Tokenizer() : pieces_{"<unk>", "<s>", "</s>", "<never>"}, tree_(1) {
 
 const std::string& Tokenizer::piece(Token token) const {
     return pieces_.at(static_cast<std::size_t>(token));
+}
+
+const std::string& Tokenizer::quoted_piece(Token token) const {
+    return quoted_pieces_.at(static_cast<std::size_t>(token));
 }
 
 void Tokenizer::add_to_tree(std::string_view piece, Token token) {

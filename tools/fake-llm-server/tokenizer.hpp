@@ -31,6 +31,8 @@ class Tokenizer {
     /// The bytes of `tokens`, which may end inside a UTF-8 character. Pre: all are in the vocabulary.
     [[nodiscard]] std::string decode(std::span<const Token> tokens, bool skip_special) const;
     [[nodiscard]] const std::string& piece(Token token) const;
+    /// The same as a JSON text, with its quotes.
+    [[nodiscard]] const std::string& quoted_piece(Token token) const;
 
   private:
     struct Node {
@@ -46,6 +48,7 @@ class Tokenizer {
     [[nodiscard]] Match special_match(std::string_view text) const;
 
     std::vector<std::string> pieces_;
+    std::vector<std::string> quoted_pieces_;
     std::vector<Node> tree_;
 };
 
