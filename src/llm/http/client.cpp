@@ -1,6 +1,7 @@
 #include "llm/http/client.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <utility>
 
@@ -58,6 +59,16 @@ TransportOptions transport_options(const ClientOptions& options) {
 }
 
 }  // namespace
+
+std::size_t wanted_exchanges(const Counters& so_far, std::size_t places) noexcept {
+    constexpr double kAhead = 1.25;  // a call is ready when a place becomes free
+    if (so_far.work == 0) return 1;
+    const double calls =
+        static_cast<double>(so_far.work) / static_cast<double>(std::max(so_far.opened, 1L));
+    const double wanted =
+        kAhead * static_cast<double>(places) + static_cast<double>(so_far.ended_of_open);
+    return static_cast<std::size_t>(std::ceil(wanted / std::max(calls, 1.0)));
+}
 
 Client::Impl::Impl(ClientOptions wanted, ModelOf reader)
     : options(std::move(wanted)),

@@ -71,6 +71,7 @@ struct ClientOptions {
 struct Counters {
     std::int64_t opened = 0;                        ///< exchanges, finished or not
     std::int64_t work = 0;                          ///< calls that exchanges made, without look-ups
+    std::int64_t ended_of_open = 0;                 ///< of `work`, ended in exchanges not finished
     std::int64_t exchanges = 0;                     ///< finished
     std::int64_t recalled = 0;                      ///< calls whose reply was held already
     std::int64_t calls = 0;                         ///< sent, further tries and copies included
@@ -95,6 +96,11 @@ struct Counters {
     std::chrono::microseconds queued{0};      ///< sum over calls, until they were first sent
     std::chrono::microseconds backed_off{0};  ///< sum over delays before further tries
 };
+
+/// How many exchanges should be open to keep `places` calls in flight. How many calls one makes is seen from
+/// those so far. Where latencies are spread widely, most open ones have few calls left: what has ended of
+/// them fills no place.
+[[nodiscard]] std::size_t wanted_exchanges(const Counters& so_far, std::size_t places) noexcept;
 
 struct FinishedExchange {
     std::uint64_t id = 0;

@@ -52,6 +52,7 @@ struct Conversation {
     std::uint64_t id = 0;
     std::unique_ptr<Exchange> exchange;
     std::size_t handed_out = 0;
+    std::int64_t ended_work = 0;               ///< calls that ended, without look-ups
     std::map<std::size_t, PendingCall> calls;  ///< neither taken nor failed
     std::optional<std::size_t> only_endpoint;  ///< of a question; whatever it answers is the answer
     bool is_check = false;                     ///< of an endpoint that was away

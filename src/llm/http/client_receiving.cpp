@@ -131,7 +131,12 @@ bool Client::Impl::is_same_model(const TransportReply& reply, std::size_t endpoi
 
 void Client::Impl::settle(const CallKey& key, Verdict verdict) {
     auto& conversation = conversations.at(key.order);
-    conversation.calls.erase(key.index);
+    const auto ended = conversation.calls.find(key.index);
+    if (!conversation.only_endpoint && !ended->second.cost.is_look_up()) {
+        ++conversation.ended_work;
+        ++counters.ended_of_open;
+    }
+    conversation.calls.erase(ended);
     if (verdict.kind == Verdict::Kind::broken) {
         break_off(place() + verdict.reason);
         return;
@@ -236,6 +241,7 @@ void Client::Impl::drop(std::uint64_t order) {
         ready_look_ups.erase({order, index});
     }
     std::erase_if(delayed, [&](const auto& entry) { return entry.second.order == order; });
+    counters.ended_of_open -= found->second.ended_work;
     questions -= found->second.only_endpoint ? 1U : 0U;
     checks -= found->second.is_check ? 1U : 0U;
     conversations.erase(found);

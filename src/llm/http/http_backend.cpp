@@ -29,8 +29,6 @@ using namespace http;  // NOLINT(google-build-using-namespace): this file joins 
 // Bytes a token, where the server has no tokeniser: few, so that contexts are rather held for too long.
 constexpr std::size_t kBytesPerToken = 3;
 
-constexpr double kAhead = 1.25;
-
 std::chrono::milliseconds milliseconds(double seconds) {
     return std::chrono::milliseconds(std::llround(seconds * 1000.0));
 }
@@ -169,16 +167,8 @@ class HttpBackend : public Backend {
         return completed;
     }
 
-    // How many calls a request makes is seen from those so far. A quarter more than what fills the slots,
-    // so that a call is ready when a slot becomes free.
     [[nodiscard]] std::size_t wanted_requests() const noexcept override {
-        const Counters so_far = client_.counters();
-        if (so_far.work == 0) return 1;
-        const double calls =
-            static_cast<double>(so_far.work) / static_cast<double>(std::max(so_far.opened, 1L));
-        const double wanted =
-            kAhead * static_cast<double>(client_.most_in_flight()) / std::max(calls, 1.0);
-        return static_cast<std::size_t>(std::ceil(wanted));
+        return wanted_exchanges(client_.counters(), client_.most_in_flight());
     }
 
     [[nodiscard]] int count_tokens(const Context& context) override {

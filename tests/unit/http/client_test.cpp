@@ -188,6 +188,36 @@ TEST(Client, MakesTheCallsThatAReplyMakesPossible) {
     EXPECT_THAT(results(all[0]), ElementsAre("0 ok more", "1 ok further"));
 }
 
+TEST(Client, KnowsWhatHasEndedOfExchangesThatAreOpen) {
+    std::atomic<bool> may_answer{false};
+    LoopbackServer server([&](const SeenRequest& request, Wire& wire) {
+        while (request.body == "slow" && !may_answer) wire.sleep(milliseconds(1));
+        answer_well(request, wire);
+    });
+    Client client(to(server), model_in);
+    client.submit(1, std::make_unique<Talk>(std::vector<std::string>{"a", "b", "slow"}));
+    client.submit(2, std::make_unique<Talk>(std::vector<std::string>{"c"}));
+    EXPECT_THAT(finish(client, 1), SizeIs(1));  // the second
+    const auto end = steady_clock::now() + std::chrono::seconds(10);
+    while (client.counters().answered < 3 && steady_clock::now() < end) {
+        static_cast<void>(client.poll(milliseconds(1)));
+    }
+    EXPECT_EQ(client.counters().ended_of_open, 2);
+    may_answer = true;
+    EXPECT_THAT(finish(client, 1), SizeIs(1));
+    EXPECT_EQ(client.counters().ended_of_open, 0);
+}
+
+TEST(WantedExchanges, AreThoseWhoseCallsFillTheirPlacesAndAQuarterMore) {
+    EXPECT_EQ(wanted_exchanges({}, 64), 1U);  // nothing is known yet
+    EXPECT_EQ(wanted_exchanges({.opened = 10, .work = 80}, 64), 10U);
+    EXPECT_EQ(wanted_exchanges({.opened = 10, .work = 10}, 64), 80U);
+}
+
+TEST(WantedExchanges, AreMoreWhereOpenOnesHaveFewCallsLeft) {
+    EXPECT_EQ(wanted_exchanges({.opened = 10, .work = 80, .ended_of_open = 70}, 64), 19U);
+}
+
 TEST(Client, ReturnsAnExchangeThatAsksNothing) {
     LoopbackServer server(answer_well);
     Client client(to(server), model_in);
