@@ -135,8 +135,11 @@ class Bench:
         slots = 64
         with fake_llm_server.FakeServer("--slots", slots, "--latency-lognormal", "20,1") as server:
             stats, _ = self.evaluate(server, 1500 if QUICK else 6000, slots + slots // 4, ranks)
-        figure(f"64 slots, log-normal 20 ms, {ranks} ranks: time / (total work / slots)",
+        place = f"{ranks} ranks" if ranks else "1 rank"
+        figure(f"64 slots, log-normal 20 ms, {place}: time / (total work / slots)",
                stats["span"] * slots / stats["busy_slot_seconds"], at_most=1.15)  # fmt: skip
+        figure(f"64 slots, log-normal 20 ms, {place}: busy slots while work is left",
+               100 * stats["busy_share_until_last_arrival"], " %")  # fmt: skip
 
     def client_cost(self):
         """Of what comes with more calls; starting, reading and the end fall out."""
@@ -175,7 +178,8 @@ def main():
                 bench.step_against_its_chain(ranks, forms)
         for ranks in (0, 4):
             bench.busy_slots(ranks)
-        bench.spread_latency(4)
+        for ranks in (0, 4):
+            bench.spread_latency(ranks)
         bench.client_cost()
         bench.calls_a_second()
         bench.many_ranks()
