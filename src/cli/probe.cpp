@@ -2,7 +2,9 @@
 
 #include "dln/llm/probe.hpp"
 
+#include <filesystem>
 #include <memory>
+#include <string_view>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -10,6 +12,7 @@
 #include "dln/cli/commands.hpp"
 #include "dln/error.hpp"
 #include "dln/llm/http.hpp"
+#include "dln/text/utf8.hpp"
 
 #include "cli/alternatives.hpp"
 #include "cli/job_options.hpp"
@@ -28,6 +31,14 @@ bool is_address(const std::string& text) {
     return text.starts_with("http://") || text.starts_with("https://");
 }
 
+/// HOST:PORT, perhaps with a path.
+bool lacks_scheme(const std::string& text) {
+    const std::string_view host = std::string_view(text).substr(0, text.find('/'));
+    const auto colon = host.rfind(':');
+    return colon != std::string_view::npos && colon > 0 && colon + 1 < host.size() &&
+           host.find_first_not_of("0123456789", colon + 1) == std::string_view::npos;
+}
+
 // What is probed, and what begins messages about it.
 struct Probed {
     BackendSpec backend;
@@ -42,6 +53,11 @@ Probed probed_by(const ProbeOptions& options) {
         probed.backend.endpoints.push_back(
             {.address = options.job.job_path, .key_env = options.key_env});
     } else if (!options.job.job_path.empty()) {
+        if (lacks_scheme(options.job.job_path) && !std::filesystem::exists(options.job.job_path)) {
+            throw UsageError(
+                fmt::format("{0}: there is no such file. Did you mean the address http://{0}?",
+                            printable(options.job.job_path)));
+        }
         const Job job = read_job(options.job);
         probed = {.backend = job.backend, .place = job.path};
     }

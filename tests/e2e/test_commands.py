@@ -409,6 +409,15 @@ class Probe(CommandTest):
         result = self.dln("probe", "--set", "/backend/kind=scripted", env={"DLN_CACHE": self.dir})
         self.expect_message(result, 2, "--set")
 
+    def test_address_without_http_is_named_in_full(self):
+        for address in ("127.0.0.1:8000", "localhost:8000/v1", "[::1]:80"):
+            result = self.dln("probe", address)
+            self.expect_message(result, 2, f"Did you mean the address http://{address}?")
+
+    def test_file_that_is_not_there_is_taken_for_no_address(self):
+        for name in ("none.json", "a:b", "folder/a:80", "c:"):
+            self.expect_message(self.dln("probe", name), 2, name, "Expected the path of a job file")
+
     def test_missing_model_ends_with_3(self):
         result = self.dln("probe", "--model", "none.gguf", env={"DLN_CACHE": self.dir})
         self.expect_message(result, 3, "none.gguf")
