@@ -11,6 +11,7 @@ import unittest
 # get_data_program sets the path to tests/support.
 from get_data_program import PARTS, ROOT, SMALL, GetDataTest, task_sources
 from dln_program import json_lines
+from fake_llm_server import FakeServer
 
 JOBS = ROOT / "jobs/tasks"
 SCRIPTED = ("--set", '/backend={"kind": "scripted"}')
@@ -35,29 +36,34 @@ class Jobs(GetDataTest):
             result, 2, "jobs/tasks/subj.json: /data/train: there is no file", "build/data/subj/train"
         )
 
-    def lines_of_test(self, task):
-        return (self.dir / "build/data" / task / "test.jsonl").read_text().splitlines()
-
-    def expect_trains(self, task):
-        files = self.write_public(task)
-        result = self.get_data(
-            task, "--from", *files, "--unverified", "--out", "build/data", *task_sources.sizes(task)
-        )
+    def write_task(self, task):
+        """The task's data where its job looks for them; returns the job."""
+        words = ("--from", *self.write_public(task), "--unverified", "--out", "build/data")
+        result = self.get_data(task, *words, *task_sources.sizes(task))
         self.assertEqual(result.code, 0, str(result))
-        (self.dir / "jobs/tasks").mkdir(parents=True)
-        shutil.copy(JOBS / f"{task}.json", self.dir / "jobs/tasks")
-        job = f"jobs/tasks/{task}.json"
-        self.succeed("plan", "--no-samples", job, *SCRIPTED)
+        (self.dir / "jobs/tasks").mkdir(parents=True, exist_ok=True)
+        return shutil.copy(JOBS / f"{task}.json", self.dir / "jobs/tasks")
+
+    def expect_trains(self, task, *backend):
+        job = self.write_task(task)
+        self.succeed("plan", "--no-samples", job, *backend)
         small = ("--set", "/train/steps=1", "--set", "/train/batch_size=12", "--set", "/train/candidates=3")
-        self.succeed("train", job, *SCRIPTED, *small)
+        self.succeed("train", job, *backend, *small)
         run = json.loads((self.dir / "runs" / task / "result.json").read_text())
-        self.assertEqual(
-            (run["test"]["examples"], run["test"]["failures"]), (len(self.lines_of_test(task)), 0)
-        )
+        examples = (self.dir / "build/data" / task / "test.jsonl").read_text().count("\n")
+        self.assertEqual((run["test"]["examples"], run["test"]["failures"]), (examples, 0))
+
+    def test_jobs_train_with_their_own_backend(self):
+        for task in ("trec", "gsm8k"):
+            with self.subTest(task=task), FakeServer() as server:
+                address = f"http://127.0.0.1:{server.port}"
+                self.expect_trains(task, "--set", f"/backend/endpoints/0/address={address}")
 
 
 for _task in task_sources.TASKS:
-    setattr(Jobs, f"test_{_task}_trains_on_its_data", lambda self, task=_task: self.expect_trains(task))
+    setattr(
+        Jobs, f"test_{_task}_trains_on_its_data", lambda self, task=_task: self.expect_trains(task, *SCRIPTED)
+    )
 
 
 class Formats(GetDataTest):
