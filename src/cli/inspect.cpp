@@ -138,8 +138,8 @@ void print_file(const StepFile& file, const fs::path& run, bool all) {
                                ? file.document.real("timing/run_seconds")
                                : 0.0;
     fmt::print("{} requests of {} tokens and {} generated ones, {:.3f} hours so far\n",
-               state.usage.requests, state.usage.prompt_tokens, state.usage.generated_tokens,
-               seconds / 3600.0);
+               state.usage.requests, state.usage.prompt_tokens,
+               state.usage.generated_tokens + state.usage.discarded_tokens, seconds / 3600.0);
     print_latents(file.document);
     for (std::size_t l = 0; l < state.current.size(); ++l) {
         print_candidates(file.document, l, job);
@@ -177,7 +177,9 @@ void print_stop(const nlohmann::json& spent) {
         "hours\n",
         std::max(spent.value("after_step", std::int64_t{0}), std::int64_t{0}),
         spent.value("requests", std::int64_t{0}), spent.value("prompt_tokens", std::int64_t{0}),
-        spent.value("generated_tokens", std::int64_t{0}), spent.value("seconds", 0.0) / 3600.0);
+        spent.value("generated_tokens", std::int64_t{0}) +
+            spent.value("discarded_tokens", std::int64_t{0}),
+        spent.value("seconds", 0.0) / 3600.0);
 }
 
 // One line a step file, with the best prompt on dev up to there; a damaged one is named and does not end the listing.

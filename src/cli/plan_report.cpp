@@ -7,26 +7,15 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "dln/engine/budget.hpp"
+
 namespace dln {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr double kTokensAPrice = 1e6;
-
 bool has_prices(const Job& job) {
     return job.backend.price_input > 0.0 || job.backend.price_output > 0.0;
-}
-
-double money_of(const Job& job, const RequestCost& cost) {
-    return (cost.input_tokens * job.backend.price_input +
-            cost.output_tokens * job.backend.price_output) /
-           kTokensAPrice;
-}
-
-RequestCost cost_of(const Usage& usage) {
-    return {static_cast<double>(usage.requests), static_cast<double>(usage.prompt_tokens),
-            static_cast<double>(usage.generated_tokens)};
 }
 
 // 12,345
@@ -68,7 +57,8 @@ std::vector<Limit> limits_of(const Job& job,
             {"tokens", static_cast<double>(budget.tokens), tokens(expected), tokens(most)});
     }
     if (budget.money > 0.0) {
-        limits.push_back({"money", budget.money, money_of(job, expected), money_of(job, most)});
+        limits.push_back(
+            {"money", budget.money, money_of(expected, job.backend), money_of(most, job.backend)});
     }
     if (budget.hours > 0.0 && timing) {
         const double hours = timing->time.seconds / 3600.0;
@@ -150,7 +140,7 @@ Json to_json(const Job& job, const RequestCost& cost) {
     Json json{{"requests", std::llround(cost.requests)},
               {"input_tokens", std::llround(cost.input_tokens)},
               {"output_tokens", std::llround(cost.output_tokens)}};
-    if (has_prices(job)) json["money"] = money_of(job, cost);
+    if (has_prices(job)) json["money"] = money_of(cost, job.backend);
     return json;
 }
 

@@ -66,8 +66,8 @@ void refuse_unless_usable(const ProbeReport& report) {
     }
 }
 
-// Probes the backend before anything is spent on it; returns its noise floor.
-double probe_before_training(Session& session) {
+// Probes the backend before anything else is spent on it. Only servers are paid.
+ProbedBackend probe_before_training(Session& session) {
     ProbeReport report;
     try {
         report = probe_backend(session.backend());
@@ -75,7 +75,8 @@ double probe_before_training(Session& session) {
     } catch (const BackendError& error) {
         throw with_alternative(error, report, session.job().backend, session.job().path);
     }
-    return report.noise_floor;
+    const bool is_paid = session.job().backend.kind == BackendKind::http;
+    return {.noise_floor = report.noise_floor, .used = is_paid ? report.used : Usage{}};
 }
 
 // Only http has what a replay needs: a journal, and what the servers said of themselves.
@@ -130,10 +131,10 @@ int train_on_root(Session& session, const std::string& hash, const std::string& 
     const auto store = make_hdf5_store(run.steps_path(), hash);
     const bool is_new = !run.holds_run();
     // The floor is part of the state: a resumed run takes it from its step file.
-    double noise_floor = 0.0;
+    ProbedBackend probed;
     if (is_new || store->steps().empty()) {
-        noise_floor =
-            replay.empty() ? probe_before_training(session) : replayed_noise_floor(replay);
+        probed = replay.empty() ? probe_before_training(session)
+                                : ProbedBackend{.noise_floor = replayed_noise_floor(replay)};
     }
     const BackendInfo& info = session.backend().info();
     run.create(job_to_json(job).dump(2) + "\n", hash, info.model);
@@ -156,7 +157,7 @@ int train_on_root(Session& session, const std::string& hash, const std::string& 
     display.holds(session.replies_held());
     const StepHeader header{.program_version = fmt::format("{} {}", kVersion, kGitRevision),
                             .job_hash = hash};
-    display.finished(train(context, run, *store, header, noise_floor, display));
+    display.finished(train(context, run, *store, header, probed, display));
     return 0;
 }
 

@@ -189,11 +189,11 @@ void TrainDisplay::finished(const TrainOutcome& outcome) {
         thousands(usage.evaluated_tokens), worth, duration(seconds_since(start_)));
     if (job_.backend.kind == BackendKind::http) {
         const Spending& spent = outcome.spent;
-        const double money = money_of(spent, job_.backend);
+        const double money = money_of(cost_of(spent), job_.backend);
         say("servers counted {} requests of {} tokens, and {} tokens that they generated{}; the "
             "run took {}",
             thousands(spent.requests), thousands(spent.prompt_tokens),
-            thousands(spent.generated_tokens),
+            thousands(spent.output_tokens()),
             money > 0.0 ? fmt::format(", which cost {:.4g}", money) : "", duration(spent.seconds));
     }
     if (outcome.recalled > 0) {

@@ -22,12 +22,20 @@ Spending spending_of(const Usage& usage, double seconds) {
     return {.requests = usage.requests,
             .prompt_tokens = usage.prompt_tokens,
             .generated_tokens = usage.generated_tokens,
+            .discarded_tokens = usage.discarded_tokens,
             .seconds = seconds};
 }
 
-double money_of(const Spending& spent, const BackendSpec& prices) {
-    return (static_cast<double>(spent.prompt_tokens) * prices.price_input +
-            static_cast<double>(spent.generated_tokens) * prices.price_output) /
+RequestCost cost_of(const Spending& spent) {
+    return {.requests = static_cast<double>(spent.requests),
+            .input_tokens = static_cast<double>(spent.prompt_tokens),
+            .output_tokens = static_cast<double>(spent.output_tokens())};
+}
+
+RequestCost cost_of(const Usage& usage) { return cost_of(spending_of(usage, 0.0)); }
+
+double money_of(const RequestCost& cost, const BackendSpec& prices) {
+    return (cost.input_tokens * prices.price_input + cost.output_tokens * prices.price_output) /
            kTokensOfAPrice;
 }
 
@@ -39,8 +47,8 @@ bool Budget::is_limited() const noexcept {
 
 bool Budget::is_spent_by(const Spending& spent) const {
     return is_reached(limits_.requests, spent.requests) ||
-           is_reached(limits_.tokens, spent.prompt_tokens + spent.generated_tokens) ||
-           is_reached(limits_.money, money_of(spent, backend_)) ||
+           is_reached(limits_.tokens, spent.tokens()) ||
+           is_reached(limits_.money, money_of(cost_of(spent), backend_)) ||
            is_reached(limits_.hours, spent.seconds / kSecondsAnHour);
 }
 
@@ -51,8 +59,8 @@ std::string Budget::why_spent(const Spending& spent) const {
             "example --set /budget/{0}={3}, the same command goes on.",
             name, limit, used, more);
     };
-    const std::int64_t tokens = spent.prompt_tokens + spent.generated_tokens;
-    const double money = money_of(spent, backend_);
+    const std::int64_t tokens = spent.tokens();
+    const double money = money_of(cost_of(spent), backend_);
     const double hours = spent.seconds / kSecondsAnHour;
     if (is_reached(limits_.requests, spent.requests)) {
         return said("requests", limits_.requests, fmt::format("{} requests", spent.requests),
@@ -61,13 +69,13 @@ std::string Budget::why_spent(const Spending& spent) const {
     if (is_reached(limits_.tokens, tokens)) {
         return said("tokens", limits_.tokens,
                     fmt::format("{} tokens ({} of prompts, {} generated)", tokens,
-                                spent.prompt_tokens, spent.generated_tokens),
+                                spent.prompt_tokens, spent.output_tokens()),
                     2 * tokens);
     }
     if (is_reached(limits_.money, money)) {
         return said("money", number(limits_.money),
                     fmt::format("{} (for {} tokens of prompts and {} generated)", number(money),
-                                spent.prompt_tokens, spent.generated_tokens),
+                                spent.prompt_tokens, spent.output_tokens()),
                     number(2 * money));
     }
     if (is_reached(limits_.hours, hours)) {

@@ -29,11 +29,12 @@ std::string encode_result(std::uint64_t unit, const UnitResult& result) {
     json texts = json::array();
     for (const std::string& text : result.texts) texts.push_back(bytes_of(text));
     const Usage& usage = result.usage;
-    return cbor::encode(json::array(
-        {unit, std::move(texts),
-         json::array({usage.calls, usage.standalone_tokens, usage.evaluated_tokens,
-                      usage.generated_tokens, usage.recalled, usage.requests, usage.prompt_tokens}),
-         result.failures, bytes_of(result.first_failure)}));
+    return cbor::encode(
+        json::array({unit, std::move(texts),
+                     json::array({usage.calls, usage.standalone_tokens, usage.evaluated_tokens,
+                                  usage.generated_tokens, usage.recalled, usage.requests,
+                                  usage.prompt_tokens, usage.discarded_tokens}),
+                     result.failures, bytes_of(result.first_failure)}));
 }
 
 std::pair<std::uint64_t, UnitResult> decode_result(const std::string& bytes) {
@@ -46,7 +47,8 @@ std::pair<std::uint64_t, UnitResult> decode_result(const std::string& bytes) {
                     .generated_tokens = value[2][3],
                     .recalled = value[2][4],
                     .requests = value[2][5],
-                    .prompt_tokens = value[2][6]};
+                    .prompt_tokens = value[2][6],
+                    .discarded_tokens = value[2][7]};
     result.failures = value[3];
     result.first_failure = text_of(value[4]);
     return {value[0].get<std::uint64_t>(), std::move(result)};

@@ -58,7 +58,9 @@ complete job:
   `dln` says so. Steps cannot be taken away.
 - **A budget** counts what the run has used over all its processes and ranks: the complete steps, the step
   under way, evaluations on dev and test; replies that its journal holds count as what they were paid for.
-  Not counted are the probe before the first step and further tries of calls that failed. When it is spent,
+  The probe before the first step counts, and so does each reply that came but was of no use, before its
+  further try: a server bills what it has computed. Tries without a reply (refused, lost, too late) do not
+  count. All tokens that a server generates are output, also the one beside a score. When the budget is spent,
   no more is asked for. What is under way comes to its end, so that a run uses somewhat more than its budget:
   the fewer calls in flight, the less. `dln` then ends with exit code 4 and says which limit was reached; with
   a larger one the same command goes on and pays for nothing twice. Without a journal (`embedded`,

@@ -10,7 +10,14 @@ Usage& Usage::operator+=(const Usage& other) {
     recalled += other.recalled;
     requests += other.requests;
     prompt_tokens += other.prompt_tokens;
+    discarded_tokens += other.discarded_tokens;
     return *this;
+}
+
+Usage discarded(const Usage& usage) {
+    return {.requests = usage.requests,
+            .prompt_tokens = usage.prompt_tokens,
+            .discarded_tokens = usage.generated_tokens + usage.discarded_tokens};
 }
 
 Completion run_request(Backend& backend, Request request) {

@@ -1,6 +1,7 @@
 #include "dln/llm/probe.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <numeric>
@@ -39,6 +40,16 @@ const Sample& whole_sample() {
                                .targets = {"travel", "food", " neither of them, I think"}};
     return sample;
 }
+
+// No white space at the end: it would merge with the first token of a continuation.
+constexpr std::array kBeginnings{"The opposite of hot is", "Monday, Tuesday, Wednesday,",
+                                 "One, two, three, four,", "The sun rises in the"};
+// What scores above the greedy token when a score is that of the token behind: that which often repeats itself.
+constexpr std::array kOthers{"\n", "Q", "0", "!"};
+constexpr std::size_t kTargetsOfSlow = 3;
+constexpr int kRepeats = 4;
+constexpr std::size_t kTextsGenerated = 4;
+constexpr int kTokensGenerated = 16;
 
 // For servers that take a second for a dozen tokens.
 const Sample& short_sample() {
@@ -93,6 +104,31 @@ double spread(const std::vector<double>& a, const std::vector<double>& b) {
     return largest;
 }
 
+/// Hands everything on, and adds up what it costs.
+class Metered final : public Backend {
+  public:
+    Metered(Backend& inner, Usage& used) : inner_(inner), used_(used) {}
+    [[nodiscard]] const BackendInfo& info() const noexcept override { return inner_.info(); }
+    void submit(std::uint64_t id, Request request) override {
+        inner_.submit(id, std::move(request));
+    }
+    [[nodiscard]] std::vector<Completion> poll(std::chrono::milliseconds timeout) override {
+        std::vector<Completion> completed = inner_.poll(timeout);
+        for (const Completion& one : completed) used_ += one.usage;
+        return completed;
+    }
+    [[nodiscard]] std::size_t wanted_requests() const noexcept override {
+        return inner_.wanted_requests();
+    }
+    [[nodiscard]] int count_tokens(const Context& context) override {
+        return inner_.count_tokens(context);
+    }
+
+  private:
+    Backend& inner_;
+    Usage& used_;
+};
+
 /// The greedy token must be the best scored among it and other continuations: catches scores that are
 /// shifted by a token, and servers that ignore what they were asked to score.
 class Agreement {
@@ -100,9 +136,7 @@ class Agreement {
     Agreement(Backend& backend, const ProbeLimits& limits) : backend_(backend), limits_(limits) {}
 
     ProbeCheck check() {
-        // No white space at the end: it would merge with the first token of a continuation.
-        for (const char* beginning : {"The opposite of hot is", "Monday, Tuesday, Wednesday,",
-                                      "One, two, three, four,", "The sun rises in the"}) {
+        for (const char* beginning : kBeginnings) {
             if (!compare({.text = beginning})) return check_;
         }
         check_.ok = better_ > 0;
@@ -150,12 +184,10 @@ class Agreement {
         return is_best(targets, scores);
     }
 
-    // What scores above the greedy token when a score is that of the token behind: that which often
-    // repeats itself.
     [[nodiscard]] std::vector<std::string> targets_with(const std::string& greedy) const {
         std::vector<std::string> targets{greedy};
-        for (const char* other : {"\n", "Q", "0", "!"}) {
-            if (is_slow_ && targets.size() == 3) break;
+        for (const char* other : kOthers) {
+            if (is_slow_ && targets.size() == kTargetsOfSlow) break;
             if (other != greedy) targets.emplace_back(other);
         }
         return targets;
@@ -196,7 +228,6 @@ bool measure_noise(Backend& backend, const Sample& sample, ProbeReport& report) 
          first.empty() ? error : fmt::format("{} targets scored", first.size())});
     if (first.empty()) return false;
     const Clock::time_point start = Clock::now();
-    constexpr int kRepeats = 4;
     double repeated = 0.0;
     for (int i = 0; i < kRepeats; ++i) {
         repeated = std::max(repeated, spread(first, sums_in_blocks(backend, sample, whole, error)));
@@ -232,8 +263,8 @@ ProbeCheck check_too_long(Backend& backend) {
 
 double generated_tokens_per_second(Backend& backend) {
     const Clock::time_point start = Clock::now();
-    GenerateRequest request{.items = {}, .max_tokens = 16, .temperature = 1.0};
-    for (std::uint64_t i = 0; i < 4; ++i) {
+    GenerateRequest request{.items = {}, .max_tokens = kTokensGenerated, .temperature = 1.0};
+    for (std::uint64_t i = 0; i < kTextsGenerated; ++i) {
         request.items.push_back({{.text = whole_sample().texts[i]}, i});
     }
     const Completion generated = run_request(backend, std::move(request));
@@ -246,8 +277,9 @@ bool ProbeReport::ok() const {
     return std::ranges::all_of(checks, [](const ProbeCheck& check) { return check.ok; });
 }
 
-ProbeReport probe_backend(Backend& backend, const ProbeLimits& limits) {
+ProbeReport probe_backend(Backend& probed, const ProbeLimits& limits) {
     ProbeReport report;
+    Metered backend(probed, report.used);
     report.info = backend.info();
     bool is_slow = false;
     if (report.info.kind == "scripted") {
@@ -263,6 +295,44 @@ ProbeReport probe_backend(Backend& backend, const ProbeLimits& limits) {
     report.checks.push_back(check_too_long(backend));
     report.generated_tokens_per_second = generated_tokens_per_second(backend);
     return report;
+}
+
+RequestCost cost_of_probe(const RequestManner& manner,
+                          const std::function<double(const std::string&)>& tokens,
+                          const std::string& begin_text,
+                          bool is_slow) {
+    RequestCost cost;
+    const auto scores = [&](const std::string& text, const std::vector<double>& targets) {
+        cost += cost_of_scores(manner, tokens(begin_text + text), targets);
+    };
+    for (const char* beginning : kBeginnings) {
+        // It is the first one that tells of a slow server.
+        const bool is_short = is_slow && beginning != kBeginnings.front();
+        cost += {1.0, tokens(begin_text + beginning), 1.0};
+        scores(beginning, std::vector<double>(is_short ? kTargetsOfSlow : kOthers.size() + 1, 1.0));
+    }
+    const Sample& sample = is_slow ? short_sample() : whole_sample();
+    // Once, repeated, alone, and in twos.
+    const int times = 1 + kRepeats + 1 + (sample.texts.size() > 2 ? 1 : 0);
+    std::vector<double> targets;
+    for (const std::string& target : sample.targets) targets.push_back(tokens(target));
+    for (const std::string& text : sample.texts) {
+        for (int i = 0; i < times; ++i) scores(text, targets);
+    }
+    for (std::size_t i = 0; i < kTextsGenerated; ++i) {
+        cost += {1.0, tokens(begin_text + whole_sample().texts[i]),
+                 static_cast<double>(kTokensGenerated)};
+    }
+    return cost;
+}
+
+Slowness measure_slowness(Backend& backend, const ProbeLimits& limits) {
+    std::vector<std::string> targets{" cold"};
+    targets.insert(targets.end(), kOthers.begin(), kOthers.end());
+    const Clock::time_point start = Clock::now();
+    const Completion scored = run_request(
+        backend, ScoreRequest{.items = {{{.text = kBeginnings.front()}, std::move(targets)}}});
+    return {.is_slow = seconds_since(start) > limits.slow_request_seconds, .used = scored.usage};
 }
 
 ProbeCheck check_scores_belong(Backend& backend) {

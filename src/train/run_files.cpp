@@ -102,9 +102,10 @@ std::string result_json(const Job& job, const TrainOutcome& outcome) {
                      {"generated_tokens", usage.generated_tokens}};
     json["spent"] = {{"requests", outcome.spent.requests},
                      {"prompt_tokens", outcome.spent.prompt_tokens},
-                     {"generated_tokens", outcome.spent.generated_tokens}};
+                     {"generated_tokens", outcome.spent.generated_tokens},
+                     {"discarded_tokens", outcome.spent.discarded_tokens}};
     if (job.backend.price_input > 0.0 || job.backend.price_output > 0.0) {
-        json["spent"]["money"] = money_of(outcome.spent, job.backend);
+        json["spent"]["money"] = money_of(cost_of(outcome.spent), job.backend);
     }
     // Depends on how often and where the run was started.
     json["measured"] = {{"recalled", outcome.recalled}, {"seconds", outcome.spent.seconds}};

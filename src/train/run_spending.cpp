@@ -23,6 +23,7 @@ std::optional<Spending> read_spent(const std::string& path, std::int64_t after_s
         return Spending{.requests = json.at("requests").get<std::int64_t>(),
                         .prompt_tokens = json.at("prompt_tokens").get<std::int64_t>(),
                         .generated_tokens = json.at("generated_tokens").get<std::int64_t>(),
+                        .discarded_tokens = json.value("discarded_tokens", std::int64_t{0}),
                         .seconds = json.at("seconds").get<double>()};
     } catch (const Json::exception&) {
         return std::nullopt;  // the step file tells nearly the same
@@ -37,6 +38,7 @@ std::string spent_json(std::int64_t after_step, const Spending& spent) {
                     {"requests", spent.requests},
                     {"prompt_tokens", spent.prompt_tokens},
                     {"generated_tokens", spent.generated_tokens},
+                    {"discarded_tokens", spent.discarded_tokens},
                     {"seconds", spent.seconds}};
     return json.dump(2) + "\n";
 }

@@ -136,6 +136,7 @@ void write_state(const TrainState& state, StepDocument& document) {
     arrays["state/generated_tokens"] = Array::scalar(state.usage.generated_tokens);
     arrays["timing/requests"] = Array::scalar(state.usage.requests);
     arrays["timing/prompt_tokens"] = Array::scalar(state.usage.prompt_tokens);
+    arrays["timing/discarded_tokens"] = Array::scalar(state.usage.discarded_tokens);
     // How much of it had to be computed depends on which rank had which prefix: a measurement.
     arrays["timing/evaluated_tokens"] = Array::scalar(state.usage.evaluated_tokens);
     arrays["timing/recalled"] = Array::scalar(state.usage.recalled);
@@ -159,7 +160,8 @@ TrainState read_state(const StepDocument& document) {
                    .generated_tokens = document.integer("state/generated_tokens"),
                    .recalled = document.integer("timing/recalled"),
                    .requests = integer_or_zero("timing/requests", document),
-                   .prompt_tokens = integer_or_zero("timing/prompt_tokens", document)};
+                   .prompt_tokens = integer_or_zero("timing/prompt_tokens", document),
+                   .discarded_tokens = integer_or_zero("timing/discarded_tokens", document)};
     return state;
 }
 

@@ -167,6 +167,7 @@ void write_step(const StepRecord& record, StepDocument& document) {
     arrays["step/generated_tokens"] = Array::scalar(record.usage.generated_tokens);
     arrays["timing/step_requests"] = Array::scalar(record.usage.requests);
     arrays["timing/step_prompt_tokens"] = Array::scalar(record.usage.prompt_tokens);
+    arrays["timing/step_discarded_tokens"] = Array::scalar(record.usage.discarded_tokens);
     arrays["timing/step_evaluated_tokens"] = Array::scalar(record.usage.evaluated_tokens);
 }
 

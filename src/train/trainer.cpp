@@ -39,13 +39,13 @@ class Training {
              RunDirectory& run,
              CheckpointStore& store,
              StepHeader header,
-             double noise_floor,
+             const ProbedBackend& probed,
              TrainObserver& observer)
         : context_(context),
           run_(run),
           store_(store),
           header_(std::move(header)),
-          noise_floor_(noise_floor),
+          probed_(probed),
           observer_(observer),
           budget_(context.job) {}
 
@@ -123,7 +123,8 @@ class Training {
         }
         run_.truncate_metrics(-1);
         state_.current = context_.network.initial_parameters();
-        state_.noise_floor = noise_floor_;
+        state_.noise_floor = probed_.noise_floor;
+        state_.usage += discarded(probed_.used);
         if (context_.job.train.eval_initial) evaluate_dev();
         save();
     }
@@ -371,7 +372,7 @@ class Training {
     RunDirectory& run_;
     CheckpointStore& store_;
     StepHeader header_;
-    double noise_floor_;
+    ProbedBackend probed_;
     TrainObserver& observer_;
     Budget budget_;
     Clock::time_point start_ = Clock::now();
@@ -391,9 +392,9 @@ TrainOutcome train(const TrainContext& context,
                    RunDirectory& run,
                    CheckpointStore& store,
                    const StepHeader& header,
-                   double noise_floor,
+                   const ProbedBackend& probed,
                    TrainObserver& observer) {
-    return Training(context, run, store, header, noise_floor, observer).run();
+    return Training(context, run, store, header, probed, observer).run();
 }
 
 void check_trainable(const Job& job) {

@@ -56,12 +56,32 @@ class Servers(BudgetTest):
         return self.server.stats()
 
     def test_usage_is_what_the_server_counts(self):
-        counted = ("prompts", "prompt_tokens", "completion_tokens")
-        paid = {name: self.paid[name] - self.probe[name] for name in counted}
-        self.assertEqual(self.usage["requests"], paid["prompts"])
-        # The token beside each score counts as one of its prompt.
-        tokens = self.usage["prompt_tokens"] + self.usage["generated_tokens"]
-        self.assertEqual(tokens, paid["prompt_tokens"] + paid["completion_tokens"])
+        self.expect_usage_is(self.usage, self.paid)
+
+    def test_probe_counts(self):
+        usage = self.result_json("probe")["spent"]
+        self.expect_usage_is(usage, self.probe)
+        self.assertGreater(usage["requests"], 0)
+        self.assertEqual(usage["generated_tokens"], 0, "its texts are thrown away")
+
+    def test_replies_of_no_use_count(self):
+        """A server bills what it has computed, also when the client asks once more."""
+        for fault in ("missing-choice:0.1", "logprobs-short:0.1", "null-logprob:0.1"):
+            with self.subTest(fault=fault):
+                self.server.post("/faults", {"faults": [fault]})
+                paid = self.paid_for(run=fault)
+                calls = self.result_json(fault)["measured"]["calls"]
+                self.assertGreater(calls["unusable"], 0)
+                self.assertGreater(paid["prompts"], self.whole)
+                self.expect_usage_is(self.result_json(fault)["spent"], paid)
+                self.expect_same_run(fault, "whole")
+
+    def expect_usage_is(self, usage, paid):
+        self.assertEqual(usage["requests"], paid["prompts"])
+        self.assertEqual(usage["prompt_tokens"], paid["prompt_tokens"])
+        # One token beside each score is output too.
+        output = usage["generated_tokens"] + usage["discarded_tokens"]
+        self.assertEqual(output, paid["completion_tokens"])
 
     def test_spent_run_goes_on_with_more_and_pays_for_nothing_twice(self):
         requests = self.usage["requests"] // 2
@@ -72,8 +92,8 @@ class Servers(BudgetTest):
                 result = self.spend(f"/budget/requests={requests}", run=run, ranks=ranks)
                 self.assertIn(f"/budget/requests is {requests}", result.err)
                 paid = self.server.stats()["prompts"]
-                self.assertEqual(self.spent_json(run)["requests"], paid - self.probed)
-                self.assertGreaterEqual(paid - self.probed, requests)
+                self.assertEqual(self.spent_json(run)["requests"], paid)
+                self.assertGreaterEqual(paid, requests)
                 self.assertLess(paid, self.whole)
                 # With the same budget nothing more is sent.
                 again = self.spend(f"/budget/requests={requests}", run=run, ranks=4 - ranks)
@@ -86,16 +106,18 @@ class Servers(BudgetTest):
                 self.assertFalse((self.dir / run / "spent.json").exists())
 
     def test_budget_is_overdrawn_by_what_was_in_flight_only(self):
-        for requests in (20, 100, 140):
-            with self.subTest(requests=requests):
-                run = f"of-{requests}"
+        for more in (20, 100, 140):
+            with self.subTest(more=more):
+                requests = self.probed + more
+                run = f"of-{more}"
                 self.spend(f"/budget/requests={requests}", "/backend/endpoints/0/in_flight=1", run=run)
                 # One rank holds two units, of three examples with two classes in two forms each.
                 self.assertLessEqual(self.spent_json(run)["requests"], requests + 2 * 3 * 2 * 2)
 
     def test_tokens_and_money_are_limits_too(self):
-        tokens = self.usage["prompt_tokens"] + self.usage["generated_tokens"]
-        money = (2.0 * self.usage["prompt_tokens"] + 10.0 * self.usage["generated_tokens"]) / 1e6
+        output = self.usage["generated_tokens"] + self.usage["discarded_tokens"]
+        tokens = self.usage["prompt_tokens"] + output
+        money = (2.0 * self.usage["prompt_tokens"] + 10.0 * output) / 1e6
         self.assertAlmostEqual(self.usage["money"], money)
         for limit, amount in (("tokens", tokens), ("money", money)):
             with self.subTest(limit=limit):

@@ -9,6 +9,7 @@
 #include "dln/error.hpp"
 #include "dln/job/job.hpp"
 #include "dln/llm/backend.hpp"
+#include "dln/llm/request_cost.hpp"
 
 namespace dln {
 
@@ -18,7 +19,10 @@ struct Spending {
     std::int64_t requests = 0;
     std::int64_t prompt_tokens = 0;
     std::int64_t generated_tokens = 0;
-    double seconds = 0.0;  ///< of wall time
+    std::int64_t discarded_tokens = 0;  ///< generated beside scores, or in replies of no use
+    double seconds = 0.0;               ///< of wall time
+    [[nodiscard]] std::int64_t output_tokens() const { return generated_tokens + discarded_tokens; }
+    [[nodiscard]] std::int64_t tokens() const { return prompt_tokens + output_tokens(); }
     friend bool operator==(const Spending&, const Spending&) = default;
 };
 
@@ -30,8 +34,12 @@ class BudgetError : public Error {
     explicit BudgetError(const std::string& message) : Error(ExitCode::budget, message) {}
 };
 
-/// In the currency of the backend's prices.
-[[nodiscard]] double money_of(const Spending& spent, const BackendSpec& prices);
+/// What is billed: prompts as input, all that was generated as output.
+[[nodiscard]] RequestCost cost_of(const Spending& spent);
+[[nodiscard]] RequestCost cost_of(const Usage& usage);
+
+/// In the currency of the backend's prices: of budgets, plans and summaries alike.
+[[nodiscard]] double money_of(const RequestCost& cost, const BackendSpec& prices);
 
 class Budget {
   public:

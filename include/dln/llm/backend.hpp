@@ -83,17 +83,24 @@ struct Usage {
         0;  ///< tokens of contexts and targets as if each item were alone
     std::int64_t evaluated_tokens = 0;  ///< tokens that the model really processed
     std::int64_t generated_tokens =
-        0;                      ///< tokens drawn (part of evaluated_tokens): billed as output
+        0;                      ///< tokens of texts (part of evaluated_tokens): billed as output
     std::int64_t recalled = 0;  ///< replies that a journal held, so that nothing was sent
     /// Prompts that a model was asked to score or to continue, as servers count and bill them: each prompt
-    /// of a list is one, further tries of it are none, nor are look-ups such as a server's tokeniser.
+    /// of a list is one, and each further try after a reply that came but was of no use. Not look-ups such
+    /// as a server's tokeniser, nor tries without a reply: nobody knows whether those are billed.
     std::int64_t requests = 0;
     /// Tokens of those prompts as the server counted them, cached ones included: what is billed as input.
-    /// The token that servers generate beside scores counts here too. Estimated where a server does not say.
+    /// Estimated where a server does not say.
     std::int64_t prompt_tokens = 0;
+    /// Tokens that were generated and thrown away: the one that servers generate beside a score, and those
+    /// of replies that were of no use. Billed as output, as generated_tokens are, and like the requests a
+    /// matter of what happened on the way: generated_tokens depend on the replies alone.
+    std::int64_t discarded_tokens = 0;
     Usage& operator+=(const Usage& other);
     friend bool operator==(const Usage&, const Usage&) = default;
 };
+/// What is left of a usage whose results were thrown away: what it is billed for.
+[[nodiscard]] Usage discarded(const Usage& usage);
 
 struct Completion {
     std::uint64_t id = 0;

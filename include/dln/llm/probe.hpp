@@ -3,6 +3,7 @@
 // generation agree with its scoring, do scores depend on what they are computed beside, is a context that
 // is too long refused. Any rank.
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -35,14 +36,31 @@ struct ProbeReport {
     double noise_floor = 0.0;
     double scored_items_per_second = 0.0;  ///< measured here and now: for `plan` and for people
     double generated_tokens_per_second = 0.0;
+    Usage used;  ///< by the probe itself
     [[nodiscard]] bool ok() const;
     /// False: a check before the measurements refused the backend.
     [[nodiscard]] bool has_measurements() const { return scored_items_per_second > 0.0; }
 };
 
 /// Generation against scoring, then noise, then the too long context. What fails the first check is not
-/// asked for more. Pre: nothing is pending on `backend`.
-[[nodiscard]] ProbeReport probe_backend(Backend& backend, const ProbeLimits& limits = {});
+/// asked for more. Pre: nothing is pending on `probed`.
+[[nodiscard]] ProbeReport probe_backend(Backend& probed, const ProbeLimits& limits = {});
+
+/// What probe_backend will cost where requests become what `manner` says, before it is known how the backend
+/// does: all checks are passed. `tokens` counts those of a text, `begin_text` stands in front of contexts,
+/// `is_slow`: see ProbeLimits.
+[[nodiscard]] RequestCost cost_of_probe(const RequestManner& manner,
+                                        const std::function<double(const std::string&)>& tokens,
+                                        const std::string& begin_text,
+                                        bool is_slow);
+
+/// Whether a server is one of those that are asked for less, and what finding out costs: sends the probe's
+/// first request for scores. Pre: as probe_backend.
+struct Slowness {
+    bool is_slow = false;
+    Usage used;
+};
+[[nodiscard]] Slowness measure_slowness(Backend& backend, const ProbeLimits& limits = {});
 
 /// The first check alone, a few calls: can targets be scored, and do their scores belong to them?
 /// Pre: as probe_backend.

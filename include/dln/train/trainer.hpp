@@ -42,6 +42,12 @@ struct TrainOutcome {
     BackendCounts counts;       ///< of this process, all ranks
 };
 
+/// What the probe before a run's first step found out.
+struct ProbedBackend {
+    double noise_floor = 0.0;
+    Usage used;  ///< what the run was billed for it: counts as spent
+};
+
 /// Runs the job to its end. `program_version` goes into step files; `ranks` into their timing. Throws
 /// UsageError for a network that cannot be trained (yet), CheckpointError when step files are there but
 /// none can be used, Error when the disk refuses a step file, BudgetError when the job's budget is spent
@@ -51,7 +57,7 @@ struct TrainOutcome {
                                  RunDirectory& run,
                                  CheckpointStore& store,
                                  const StepHeader& header,
-                                 double noise_floor,
+                                 const ProbedBackend& probed,
                                  TrainObserver& observer);
 
 /// Throws BudgetError when earlier processes of the run have spent the job's budget. Before any model call;

@@ -147,7 +147,8 @@ void Client::Impl::add_calls(std::uint64_t order,
             .path = std::move(call.path),
             .body = std::make_shared<const std::string>(std::move(call.body)),
             .cost = {.requests = static_cast<double>(call.prompts),
-                     .tokens = static_cast<double>(call.estimated_tokens)},
+                     .tokens = static_cast<double>(call.estimated_tokens),
+                     .output = static_cast<double>(call.estimated_output)},
             .queued = now,
         };
         if (!call.is_look_up()) ++counters.work;

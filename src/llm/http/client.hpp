@@ -105,12 +105,14 @@ struct Counters {
 struct FinishedExchange {
     std::uint64_t id = 0;
     std::unique_ptr<Exchange> exchange;
+    Usage discarded;  ///< what replies of no use are billed for
 };
 
 /// How a check ended: what was asked, or nothing when a call of it got no answer.
 struct CheckedEndpoint {
     std::size_t endpoint = 0;
     std::unique_ptr<Exchange> exchange;
+    Usage discarded;  ///< what it is billed for, replies of no use included
 };
 
 /// The answer to a single call; status 0: none, see `reason`.

@@ -57,6 +57,7 @@ struct Conversation {
     std::optional<std::size_t> only_endpoint;  ///< of a question; whatever it answers is the answer
     bool is_check = false;                     ///< of an endpoint that was away
     bool came_to_nothing = false;              ///< a call of it did
+    Usage discarded;                           ///< what replies of no use are billed for
 };
 
 /// Latencies that the median is taken from.
@@ -119,6 +120,7 @@ struct Client::Impl {
     [[nodiscard]] std::optional<Duration> hedge_after() const;
     // Receiving.
     void handle(TransportReply reply);
+    [[nodiscard]] Verdict take(const CallKey& key, const Copy& copy, const TransportReply& reply);
     void note_latency(Duration latency);
     [[nodiscard]] bool is_same_model(const TransportReply& reply, std::size_t endpoint);
     void settle(const CallKey& key, Verdict verdict);

@@ -4,6 +4,7 @@
 #include "dln/error.hpp"
 #include "dln/text/utf8.hpp"
 
+#include "llm/http/bill.hpp"
 #include "llm/http/client_impl.hpp"
 
 namespace dln::http {
@@ -57,7 +58,7 @@ void Client::Impl::handle(TransportReply reply) {
             !is_same_model(reply, copy.endpoint)) {
             return;
         }
-        verdict = conversation.exchange->take(key.index, reply.body);
+        verdict = take(key, copy, reply);
         verdict.reason = printable(transport.redacted(copy.endpoint, verdict.reason), 300);
         if (verdict.kind == Verdict::Kind::malformed) {
             ++counters.malformed;
@@ -104,6 +105,29 @@ void Client::Impl::handle(TransportReply reply) {
         }
     }
     check_life(now);
+}
+
+// Hands a reply to its exchange, and learns from what was counted.
+Verdict Client::Impl::take(const CallKey& key, const Copy& copy, const TransportReply& reply) {
+    auto& conversation = conversations.at(key.order);
+    const auto& cost = conversation.calls.at(key.index).cost;
+    const auto tokens = [](const Usage& usage) {
+        return usage.prompt_tokens + usage.generated_tokens + usage.discarded_tokens;
+    };
+    const std::int64_t before = tokens(conversation.exchange->usage());
+    Verdict verdict = conversation.exchange->take(key.index, reply.body);
+    if (cost.is_look_up()) return verdict;
+    std::int64_t counted = tokens(conversation.exchange->usage()) - before;
+    if (verdict.kind == Verdict::Kind::malformed) {
+        const Usage bill = bill_of_useless(reply.body, cost);
+        conversation.discarded += bill;
+        counted = tokens(bill);
+    }
+    if (counted > 0) {
+        endpoints[copy.endpoint].on_counted(cost, static_cast<double>(counted),
+                                            std::chrono::steady_clock::now());
+    }
+    return verdict;
 }
 
 void Client::Impl::note_latency(Duration latency) {
@@ -219,12 +243,16 @@ void Client::Impl::close_if_done(std::uint64_t order) {
     DLN_ASSERT(conversation.exchange->done(), "exchange {} waits for calls that it never made",
                conversation.id);
     if (conversation.is_check) {
-        checked.push_back({.endpoint = *conversation.only_endpoint,
-                           .exchange = conversation.came_to_nothing
-                                           ? nullptr
-                                           : std::move(conversation.exchange)});
+        Usage billed = discarded(conversation.exchange->usage());
+        billed += conversation.discarded;
+        checked.push_back(
+            {.endpoint = *conversation.only_endpoint,
+             .exchange = conversation.came_to_nothing ? nullptr : std::move(conversation.exchange),
+             .discarded = billed});
     } else if (!conversation.only_endpoint) {
-        finished.push_back({.id = conversation.id, .exchange = std::move(conversation.exchange)});
+        finished.push_back({.id = conversation.id,
+                            .exchange = std::move(conversation.exchange),
+                            .discarded = conversation.discarded});
         ++counters.exchanges;
     }
     drop(order);

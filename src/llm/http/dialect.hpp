@@ -19,6 +19,8 @@ struct Call {
     std::string body;  ///< JSON
     /// Tokens that the call costs at most, in and out, for rate limits: an estimate.
     std::int64_t estimated_tokens = 0;
+    /// Those of them that are drawn.
+    std::int64_t estimated_output = 0;
     /// Prompts in the call: what a server bills as that many requests. 0: a look-up that asks no model
     /// (tokenise, describe), which is quick and takes nothing from the limits.
     int prompts = 1;
@@ -64,7 +66,7 @@ class Exchange {
     [[nodiscard]] virtual bool done() const = 0;
     /// Scores or texts, a failed item with its error. Pre: done().
     [[nodiscard]] virtual Reply take_reply() = 0;
-    /// As Usage in backend.hpp; tokens as the server counted them. Pre: done().
+    /// As Usage in backend.hpp, of the replies taken so far; tokens as the server counted them.
     [[nodiscard]] virtual Usage usage() const = 0;
 };
 

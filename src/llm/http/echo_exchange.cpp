@@ -70,6 +70,7 @@ class EchoExchange final : public ScoreExchange {
         const std::vector<EchoPrompt> prompts = prompts_of(asks);
         Call call = wire_.score(server(), prompts);
         call.prompts = static_cast<int>(prompts.size());
+        call.estimated_output = call.prompts;
         for (const EchoPrompt& prompt : prompts) {
             call.estimated_tokens +=
                 1 + (prompt.tokens.empty() ? estimated_tokens(prompt.text.size())
@@ -105,7 +106,7 @@ class EchoExchange final : public ScoreExchange {
             returned += last.tokens;
         }
         if (counts_fewer(read, returned)) return cut_silently(read, returned);
-        count(read.counted, returned);
+        count(read.counted, returned, asks.size());
         Verdict verdict;
         for (std::size_t i = 0; i < prompts.size(); ++i) {
             refuse_if(accept(asks[i], prompts[i], std::move(checked[i])), verdict);
@@ -124,7 +125,7 @@ class EchoExchange final : public ScoreExchange {
             returned += last.ids.size() - 1;  // the last may have been generated
         }
         if (counts_fewer(read, returned)) return cut_silently(read, returned);
-        count(read.counted, returned);
+        count(read.counted, returned, asks.size());
         Verdict verdict;
         for (std::size_t i = 0; i < asks.size(); ++i) {
             const Place place{asks[i].item, asks[i].target};

@@ -16,8 +16,9 @@ namespace dln::http {
 /// What a call takes from an endpoint's limits.
 struct CallCost {
     double requests =
-        1;  ///< 0: a look-up, which does not count against the limit of calls in flight
-    double tokens = 0;
+        1;              ///< 0: a look-up, which does not count against the limit of calls in flight
+    double tokens = 0;  ///< an estimate, rather too high
+    double output = 0;  ///< those of them that are drawn
     [[nodiscard]] bool is_look_up() const noexcept { return requests <= 0; }
 };
 
@@ -63,6 +64,10 @@ class Endpoint {
                 bool has_failed_before,
                 Time sent,
                 Time now);
+    /// Its reply told how many tokens it had.
+    void on_counted(const CallCost& cost, double tokens, Time now) {
+        tokens_.correct(cost.tokens, tokens, now);
+    }
     /// A call was sent once more on its way: it counts against the limits again.
     void on_resent(const CallCost& cost, Time now);
     /// A call was given up before it ended.

@@ -64,7 +64,8 @@ class ForcedExchange final : public ScoreExchange {
         }
         return {.path = "/v1/completions",
                 .body = body_of(body),
-                .estimated_tokens = static_cast<std::int64_t>(ask.place) + 1};
+                .estimated_tokens = static_cast<std::int64_t>(ask.place) + 1,
+                .estimated_output = 1};
     }
 
     Verdict take_prompts(std::span<const Ask> asks,
@@ -119,7 +120,7 @@ class ForcedExchange final : public ScoreExchange {
         if (const auto cached = token_count(member(member(reply, "timings"), "cache_n"))) {
             counted.cached = *cached;
         }
-        count(counted, ask.place);
+        count(counted, ask.place, 1);
         return accept(ask, value);
     }
 

@@ -153,6 +153,8 @@ class HttpBackend : public Backend {
         std::vector<Completion> completed;
         for (FinishedExchange& finished : client_.poll(timeout)) {
             Usage usage = finished.exchange->usage();
+            usage += finished.discarded;
+            usage += std::exchange(billed_for_checks_, {});
             // Of whichever exchange: the sum is what counts.
             const std::int64_t recalled = client_.counters().recalled;
             usage.recalled = recalled - std::exchange(recalled_, recalled);
@@ -210,6 +212,7 @@ class HttpBackend : public Backend {
         }
         for (CheckedEndpoint& checked : client_.take_checked()) {
             checking_.erase(checked.endpoint);
+            billed_for_checks_ += checked.discarded;
             if (!checked.exchange) continue;  // not answered: checked again
             const std::string wrong = yardstick_.compare(checked.exchange->take_reply());
             if (wrong.empty()) {
@@ -356,6 +359,7 @@ class HttpBackend : public Backend {
     Yardstick yardstick_;
     std::set<std::size_t> checking_;  // endpoints that were away
     std::int64_t recalled_ = 0;       // told so far
+    Usage billed_for_checks_;         // not told yet
 };
 
 }  // namespace

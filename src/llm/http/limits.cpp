@@ -108,6 +108,11 @@ void TokenBucket::take(double cost, Time now) {
     }
 }
 
+void TokenBucket::correct(double estimated, double actual, Time now) {
+    take(actual - estimated, now);
+    level_ = std::min(level_, capacity_);
+}
+
 CircuitBreaker::State CircuitBreaker::state(Time now) const {
     if (closed_) {
         return State::closed;

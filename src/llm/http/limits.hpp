@@ -59,6 +59,8 @@ class TokenBucket {
     /// When `cost` may be taken; not later than `now` means at once.
     [[nodiscard]] Time ready_at(double cost, Time now) const;
     void take(double cost, Time now);
+    /// What was taken as `estimated` cost `actual`.
+    void correct(double estimated, double actual, Time now);
 
   private:
     [[nodiscard]] double level_at(Time now) const;

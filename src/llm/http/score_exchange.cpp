@@ -366,13 +366,14 @@ void ScoreExchange::fail_item(std::size_t item, std::string_view reason) {
     for (std::size_t t = 0; t < items_[item].targets.size(); ++t) fail_target(item, t, reason);
 }
 
-void ScoreExchange::count(const CountedTokens& counted, std::size_t prompt_tokens) {
+void ScoreExchange::count(const CountedTokens& counted,
+                          std::size_t prompt_tokens,
+                          std::size_t drawn_tokens) {
     const std::int64_t prompt = counted.prompt.value_or(static_cast<std::int64_t>(prompt_tokens));
-    const std::int64_t generated = counted.completion.value_or(0);
-    usage_.evaluated_tokens += std::max<std::int64_t>(prompt - counted.cached, 0) + generated;
-    // The token that servers generate beside scores: generated_tokens is that of generations, which does
-    // not depend on how often a text had to be scored.
-    usage_.prompt_tokens += prompt + generated;
+    const std::int64_t drawn = counted.completion.value_or(static_cast<std::int64_t>(drawn_tokens));
+    usage_.evaluated_tokens += std::max<std::int64_t>(prompt - counted.cached, 0) + drawn;
+    usage_.prompt_tokens += prompt;
+    usage_.discarded_tokens += drawn;
 }
 
 }  // namespace dln::http

@@ -77,7 +77,8 @@ class ScoreExchange : public Exchange {
                 std::vector<double> log_probs);
     void fail_target(std::size_t item, std::size_t target, std::string_view reason);
     void fail_item(std::size_t item, std::string_view reason);
-    void count(const CountedTokens& counted, std::size_t prompt_tokens);
+    /// As the server counted, else as given: of the prompts, and drawn beside their scores.
+    void count(const CountedTokens& counted, std::size_t prompt_tokens, std::size_t drawn_tokens);
     void tokenise(std::size_t item, std::size_t target, std::vector<Call>& more);
     /// The item whose whole texts are tokenised so that texts of others need not be; none: kNoItem.
     static constexpr std::size_t kNoItem = std::numeric_limits<std::size_t>::max();

@@ -146,6 +146,7 @@ class WriteExchange final : public Exchange {
         call.prompts = static_cast<int>(prompts.size());
         for (const WritePrompt& prompt : prompts) {
             call.estimated_tokens += request_.max_tokens + estimated_tokens(prompt.text.size());
+            call.estimated_output += request_.max_tokens;
         }
         return call;
     }
@@ -195,14 +196,18 @@ class WriteExchange final : public Exchange {
                             *read.counted.prompt, sent));
         }
         Verdict verdict;
+        std::int64_t estimated = 0;
         for (std::size_t i = 0; i < asks.size(); ++i) {
+            if (!read.texts[i].text.empty()) {
+                estimated += estimated_tokens(read.texts[i].text.size());
+            }
             GeneratedText& text = reply_.texts[asks[i].item];
             accept(std::move(read.texts[i]), text);
             if (text.ok()) continue;
             verdict.kind = Verdict::Kind::refused;
             verdict.reason = text.error;
         }
-        const std::int64_t generated = read.counted.completion.value_or(0);
+        const std::int64_t generated = read.counted.completion.value_or(estimated);
         const std::int64_t prompt = read.counted.prompt.value_or(0);
         usage_.standalone_tokens += prompt + generated;
         usage_.evaluated_tokens +=

@@ -22,8 +22,8 @@ Job job_with(const BudgetSpec& budget, double price_input = 0.0, double price_ou
 TEST(Budget, WithoutLimitsNothingIsEverSpent) {
     const Budget budget(job_with({}));
     EXPECT_FALSE(budget.is_limited());
-    EXPECT_FALSE(budget.is_spent_by({1 << 30, 1 << 30, 1 << 30, 1e9}));
-    EXPECT_EQ(budget.why_spent({1 << 30, 1 << 30, 1 << 30, 1e9}), "");
+    EXPECT_FALSE(budget.is_spent_by({1 << 30, 1 << 30, 1 << 30, 1 << 30, 1e9}));
+    EXPECT_EQ(budget.why_spent({1 << 30, 1 << 30, 1 << 30, 1 << 30, 1e9}), "");
 }
 
 TEST(Budget, IsSpentWhenALimitIsReachedAndNotBefore) {
@@ -37,24 +37,28 @@ TEST(Budget, IsSpentWhenALimitIsReachedAndNotBefore) {
     };
     spends(job_with({.requests = 10}), {.requests = 9}, {.requests = 10});
     spends(job_with({.tokens = 10}), {.prompt_tokens = 5, .generated_tokens = 4},
-           {.prompt_tokens = 5, .generated_tokens = 5});
+           {.prompt_tokens = 5, .generated_tokens = 4, .discarded_tokens = 1});
     spends(job_with({.money = 1.5}, 2.0, 4.0),
            {.prompt_tokens = 250'000, .generated_tokens = 249'999},
-           {.prompt_tokens = 250'000, .generated_tokens = 250'000});
+           {.prompt_tokens = 250'000, .generated_tokens = 249'999, .discarded_tokens = 1});
     spends(job_with({.hours = 0.5}), {.seconds = 1799.0}, {.seconds = 1800.0});
 }
 
 TEST(Budget, OtherUsesDoNotCount) {
-    EXPECT_FALSE(Budget(job_with({.requests = 10})).is_spent_by({9, 1000, 1000, 1e6}));
-    EXPECT_FALSE(Budget(job_with({.tokens = 10})).is_spent_by({1000, 9, 0, 1e6}));
-    EXPECT_FALSE(Budget(job_with({.money = 1.0}, 1.0)).is_spent_by({1000, 10, 1 << 30, 1e6}));
-    EXPECT_FALSE(Budget(job_with({.hours = 1.0})).is_spent_by({1000, 1000, 1000, 3599.0}));
+    EXPECT_FALSE(Budget(job_with({.requests = 10})).is_spent_by({9, 1000, 1000, 1000, 1e6}));
+    EXPECT_FALSE(Budget(job_with({.tokens = 10})).is_spent_by({1000, 9, 0, 0, 1e6}));
+    EXPECT_FALSE(
+        Budget(job_with({.money = 1.0}, 1.0)).is_spent_by({1000, 10, 1 << 30, 1 << 30, 1e6}));
+    EXPECT_FALSE(Budget(job_with({.hours = 1.0})).is_spent_by({1000, 1000, 1000, 1000, 3599.0}));
 }
 
 TEST(Budget, MoneyIsThatOfAMillionTokens) {
     const Job job = job_with({}, 0.15, 0.6);
-    EXPECT_DOUBLE_EQ(
-        money_of({.prompt_tokens = 2'000'000, .generated_tokens = 500'000}, job.backend), 0.6);
+    EXPECT_DOUBLE_EQ(money_of(cost_of(Spending{.prompt_tokens = 2'000'000,
+                                               .generated_tokens = 400'000,
+                                               .discarded_tokens = 100'000}),
+                              job.backend),
+                     0.6);
 }
 
 TEST(Budget, MessageSaysWhichLimitHowMuchAndWhatToDo) {
@@ -84,8 +88,23 @@ TEST(Spending, IsWhatServersCount) {
                       .generated_tokens = 4,
                       .recalled = 5,
                       .requests = 6,
-                      .prompt_tokens = 7};
-    EXPECT_EQ(spending_of(usage, 1.5), (Spending{6, 7, 4, 1.5}));
+                      .prompt_tokens = 7,
+                      .discarded_tokens = 8};
+    EXPECT_EQ(spending_of(usage, 1.5), (Spending{6, 7, 4, 8, 1.5}));
+    EXPECT_EQ(spending_of(usage, 1.5).tokens(), 7 + 4 + 8);
+}
+
+TEST(Spending, DiscardedUsageIsBilledAllTheSame) {
+    const Usage usage{.calls = 1,
+                      .standalone_tokens = 2,
+                      .generated_tokens = 4,
+                      .requests = 6,
+                      .prompt_tokens = 7,
+                      .discarded_tokens = 8};
+    EXPECT_EQ(discarded(usage), (Usage{.requests = 6, .prompt_tokens = 7, .discarded_tokens = 12}));
+    const RequestCost cost = cost_of(discarded(usage));
+    EXPECT_DOUBLE_EQ(cost.input_tokens, 7.0);
+    EXPECT_DOUBLE_EQ(cost.output_tokens, 12.0);
 }
 
 }  // namespace

@@ -57,6 +57,7 @@ class Talk : public Exchange {
             return {.kind = Verdict::Kind::malformed, .reason = "no ok in " + std::string(body)};
         }
         results.push_back(std::to_string(index) + " " + std::string(body));
+        usage_.prompt_tokens += counted;
         Verdict verdict;
         if (body.starts_with("ok more")) {
             bodies_.emplace_back("further");
@@ -79,8 +80,9 @@ class Talk : public Exchange {
     }
     [[nodiscard]] bool done() const override { return results.size() == bodies_.size(); }
     [[nodiscard]] Reply take_reply() override { return {}; }
-    [[nodiscard]] Usage usage() const override { return {}; }
+    [[nodiscard]] Usage usage() const override { return usage_; }
     std::vector<std::string> results;
+    std::int64_t counted = 0;  ///< tokens that each reply says
     bool splits_on_400 = false;
 
   private:
@@ -89,6 +91,7 @@ class Talk : public Exchange {
     }
     std::vector<std::string> bodies_;
     std::int64_t tokens_;
+    Usage usage_;
 };
 
 /// "model:x" in a reply is where it comes from.
@@ -298,6 +301,36 @@ TEST(Client, KeepsToTheTokensAMinute) {
     }
     EXPECT_THAT(finish(client, 3), SizeIs(3));
     EXPECT_GE(steady_clock::now() - begin, milliseconds(5290));
+}
+
+TEST(Client, CorrectsEstimatedTokensByThoseThatRepliesCount) {
+    LoopbackServer server(answer_well);
+    auto options = to(server);
+    options.endpoints[0].most_in_flight = 1;
+    options.endpoints[0].tokens_a_minute = 60;  // one a second, ten saved up
+    Client client(std::move(options), model_in);
+    // By their estimates they would take 100 seconds.
+    for (std::uint64_t id = 0; id < 3; ++id) {
+        auto talk = std::make_unique<Talk>(std::vector<std::string>{"x"}, 50);
+        talk->counted = 1;
+        client.submit(id, std::move(talk));
+    }
+    EXPECT_THAT(finish(client, 3), SizeIs(3));
+}
+
+TEST(Client, RepliesOfNoUseAreBilledWithTheirExchange) {
+    int number = 0;
+    LoopbackServer server([&](const SeenRequest& request, Wire& wire) {
+        if (number++ < 2) {
+            return wire.answer(200, R"({"usage":{"prompt_tokens":7,"completion_tokens":2}})");
+        }
+        return answer_well(request, wire);
+    });
+    Client client(to(server), model_in);
+    client.submit(1, std::make_unique<Talk>(std::vector<std::string>{"x"}));
+    const auto all = finish(client, 1);
+    ASSERT_THAT(all, SizeIs(1));
+    EXPECT_EQ(all[0].discarded, (Usage{.requests = 2, .prompt_tokens = 14, .discarded_tokens = 4}));
 }
 
 TEST(Client, LetsNoLaterCallOvertakeALongOne) {

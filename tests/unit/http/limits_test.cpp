@@ -145,6 +145,24 @@ TEST(TokenBucket, LetsALargeCallGoOnDebt) {
     EXPECT_EQ(bucket.ready_at(1, kStart), kStart + seconds(31));
 }
 
+TEST(TokenBucket, GivesBackWhatWasEstimatedTooHigh) {
+    TokenBucket bucket(60'000);
+    bucket.take(40, kStart);
+    bucket.correct(40, 15, kStart);
+    EXPECT_EQ(bucket.ready_at(1, kStart), kStart + seconds(6));
+    bucket.correct(15, 20, kStart);
+    EXPECT_EQ(bucket.ready_at(1, kStart), kStart + seconds(11));
+}
+
+TEST(TokenBucket, SavesNoMoreThanItCanWhateverIsGivenBack) {
+    TokenBucket bucket(60'000);
+    bucket.take(5, kStart);
+    bucket.correct(1000, 0, kStart);
+    EXPECT_LE(bucket.ready_at(10, kStart), kStart);
+    bucket.take(10, kStart);
+    EXPECT_EQ(bucket.ready_at(1, kStart), kStart + seconds(1));
+}
+
 TEST(TokenBucket, SavesOneUnitHoweverSmallTheRate) {
     TokenBucket bucket(500);  // one in two minutes
     EXPECT_LE(bucket.ready_at(1, kStart), kStart);

@@ -54,7 +54,8 @@ TEST(OpenAiScore, ScoresTheTokensBehindTheContext) {
                                    .standalone_tokens = 6,
                                    .evaluated_tokens = 7,
                                    .requests = 1,
-                                   .prompt_tokens = 7}));
+                                   .prompt_tokens = 6,
+                                   .discarded_tokens = 1}));
     EXPECT_THAT(talk.score().token_log_probs, ElementsAre(-0.5, -2.25));
 }
 
@@ -325,7 +326,8 @@ TEST(OpenAiScoreList, IsSplitWhenOnePromptCanBeTheCause) {
         EXPECT_THAT(talk.take_fixture(4, "vllm_echo_ids"), HasKind(kTaken));
         EXPECT_THAT(talk.fail(5, status, fixture("vllm_error_too_long")), HasKind(kRefused));
         EXPECT_EQ(talk.usage().requests, 2) << "the list counts with its parts";
-        EXPECT_EQ(talk.usage().prompt_tokens, 7);
+        EXPECT_EQ(talk.usage().prompt_tokens, 6);
+        EXPECT_EQ(talk.usage().discarded_tokens, 1);
         const auto scores = talk.scores();
         EXPECT_THAT(scores[0][0].token_log_probs, ElementsAre(-0.5, -2.25));
         // What the client says of an error of the server tells how often it was tried.

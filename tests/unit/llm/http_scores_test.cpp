@@ -270,7 +270,8 @@ TEST(LlamaServerScore, PutsTokensTogetherInAnyOrder) {
                                        .standalone_tokens = 6,
                                        .evaluated_tokens = 4,
                                        .requests = 2,
-                                       .prompt_tokens = 11}));
+                                       .prompt_tokens = 9,
+                                       .discarded_tokens = 2}));
         EXPECT_THAT(talk.score().token_log_probs, kYes);
     }
 }

@@ -110,7 +110,7 @@ TrainState full_state() {
             .tried_in_templates = {"P"},
             .without_gain = 2,
             .noise_floor = 1.0 / 3.0,
-            .usage = {1, 2, 3, 4, 5, 6, 7}};
+            .usage = {1, 2, 3, 4, 5, 6, 7, 8}};
 }
 
 TEST(State, ComesBackFromAStepDocument) {
@@ -131,7 +131,10 @@ TEST(State, MissingPartIsACheckpointErrorThatNamesIt) {
     StepDocument whole;
     write_state(full_state(), whole);
     for (const auto& [path, array] : whole.arrays) {
-        if (path == "timing/requests" || path == "timing/prompt_tokens") continue;
+        if (path == "timing/requests" || path == "timing/prompt_tokens" ||
+            path == "timing/discarded_tokens") {
+            continue;
+        }
         StepDocument document = whole;
         document.arrays.erase(path);
         EXPECT_THAT([&] { (void)read_state(document); },
@@ -144,9 +147,11 @@ TEST(State, FilesOfOlderProgramsKnowNoRequests) {
     write_state(full_state(), document);
     document.arrays.erase("timing/requests");
     document.arrays.erase("timing/prompt_tokens");
+    document.arrays.erase("timing/discarded_tokens");
     const TrainState state = read_state(document);
     EXPECT_EQ(state.usage.requests, 0);
     EXPECT_EQ(state.usage.prompt_tokens, 0);
+    EXPECT_EQ(state.usage.discarded_tokens, 0);
 }
 
 TEST(State, TablesOfDifferentLengthsAreACheckpointError) {

@@ -73,7 +73,7 @@ class TrainTest : public ::testing::Test {
         run.create("{}\n", "hash", "model");
         Trained result;
         result.outcome = train(bench.context(), run, store, StepHeader{.job_hash = "hash"},
-                               noise_floor_, result.observer);
+                               {.noise_floor = noise_floor_}, result.observer);
         result.metrics = testing::read_bytes(run.metrics_path());
         return result;
     }
