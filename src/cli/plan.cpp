@@ -34,8 +34,9 @@ int plan_and_print(Session& session, const CommandOptions& options) {
                                  .engine = options.measure ? &session.engine() : nullptr});
     std::optional<PlanTiming> timing;
     if (options.measure) {
-        const PlanSpeed speed = measure_speed(job, session.network(), session.splits(),
-                                              session.backend(), session.comm().size());
+        const PlanSpeed speed =
+            measure_speed(job, session.network(), session.splits(), session.backend(),
+                          plan.basis.prompts, session.comm().size());
         timing = PlanTiming{speed, time_of(plan, speed)};
     }
     if (options.json) {

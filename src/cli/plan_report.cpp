@@ -75,13 +75,16 @@ const char* verdict(const Limit& limit) {
 void print_row(const Job& job, const std::string& name, const RequestCost& cost) {
     fmt::print("{:<34} {:>12} {:>14} {:>14}", name, whole(cost.requests), whole(cost.input_tokens),
                whole(cost.output_tokens));
-    if (has_prices(job)) fmt::print(" {:>12.4f}", money_of(job, cost));
+    if (has_prices(job)) fmt::print(" {:>12.4f}", money_of(cost, job.backend));
     fmt::print("\n");
 }
 
 void print_table(const Job& job, const Plan& plan) {
     fmt::print("{:<34} {:>12} {:>14} {:>14}{}\n", "", "requests", "input tokens", "output tokens",
                has_prices(job) ? fmt::format(" {:>12}", "money") : "");
+    if (plan.probe.expected.sum().requests > 0.0) {
+        print_row(job, "probe of the server", plan.probe.expected.sum());
+    }
     print_row(job, fmt::format("{} steps", plan.steps), plan.training.expected.sum());
     print_row(job, fmt::format("{:.1f} evaluations on dev", plan.basis.dev_evaluations),
               plan.dev.expected.sum());
@@ -196,6 +199,7 @@ nlohmann::ordered_json plan_to_json(const Job& job,
               {"training", to_json(job, plan.training)},
               {"dev", to_json(job, plan.dev)},
               {"test", to_json(job, plan.test)},
+              {"probe", to_json(job, plan.probe)},
               {"total", to_json(job, plan.total())},
               {"nine_of_ten", {{"from", to_json(job, plan.low)}, {"to", to_json(job, plan.high)}}},
               {"recalled", to_json(job, plan.recalled)},

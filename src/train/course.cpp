@@ -69,8 +69,9 @@ class Simulation {
         if (!nothing_to_learn(step)) {
             course_.steps.texts += step.proposals;
             for (std::size_t i = 1; i < spec_.train.candidates; ++i) {
-                if (random_.uniform() >= spec_.usable) continue;
-                prompts_.push_back(spec_.proposed[random_.below(spec_.proposed.size())]);
+                const auto made = proposed(s, i - 1);
+                if (!made) continue;
+                prompts_.push_back(spec_.proposed[*made]);
                 add({prompts_.size() - 1, template_index}, step, scored);
             }
         }
@@ -80,6 +81,13 @@ class Simulation {
         course_.candidates += static_cast<double>(scored.size());
         current_ = winner;
         return scored;
+    }
+
+    // What becomes of a proposal; none: no candidate.
+    std::optional<std::size_t> proposed(std::size_t step, std::size_t index) {
+        if (step == 0 && index < spec_.first_step.size()) return spec_.first_step[index];
+        if (random_.uniform() >= spec_.usable) return std::nullopt;
+        return random_.below(spec_.proposed.size());
     }
 
     [[nodiscard]] std::vector<Candidate> known_candidates(bool is_first) const {
@@ -105,7 +113,22 @@ class Simulation {
         const double to_pay = share_to_pay(known, step);
         course_.steps += work * to_pay;
         course_.recalled += work * (1.0 - to_pay);
-        scored.push_back({candidate, draw_score(known, step.ranked.count)});
+        const bool is_first = &step == &spec_.steps.front();
+        const auto measured = is_first ? measured_score(candidate) : std::nullopt;
+        scored.push_back({candidate, measured ? draw_rest(known, *measured)
+                                              : draw_score(known, step.ranked.count)});
+    }
+
+    [[nodiscard]] std::optional<double> measured_score(const Candidate& candidate) const {
+        if (spec_.counts_right || candidate.template_index != 0) return std::nullopt;
+        return prompts_[candidate.prompt].measured;
+    }
+
+    // The score on a batch some of whose examples were measured before.
+    [[nodiscard]] double draw_rest(const Known& known, double measured) {
+        const double share = std::min(spec_.measured_on / batch_, 1.0);
+        return share * measured + (1.0 - share) * known.quality +
+               std::sqrt(1.0 - share) * normal(random_);
     }
 
     double share_to_pay(Known& known, const CourseStep& step) const {
@@ -138,10 +161,18 @@ class Simulation {
         const auto [place, is_new] = known_.try_emplace(candidate);
         Known& known = place->second;
         if (!is_new) return known;
-        const double drawn = spread_ * normal(random_);
+        const double drawn = draw_quality(measured_score(candidate));
         const double unit = std::sqrt(spec_.right * (1.0 - spec_.right) / batch_);
         known.quality = spec_.counts_right ? spec_.right + drawn * unit : drawn;
         return known;
+    }
+
+    // Around 0, or around what was measured, as far as prompts differ more than chance has it.
+    double draw_quality(const std::optional<double>& measured) {
+        if (!measured) return spread_ * normal(random_);
+        const double chance = batch_ / std::max(spec_.measured_on, 1.0);
+        const double share = spread_ * spread_ / (spread_ * spread_ + chance);
+        return share * *measured + std::sqrt(share * chance) * normal(random_);
     }
 
     // The incumbent comes first and wins ties.

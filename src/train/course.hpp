@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "dln/job/job.hpp"
@@ -24,6 +25,10 @@ struct ExampleSums {
 struct PlannedPrompt {
     double bytes = 0.0;
     bool is_proposed = false;
+    std::size_t place = 0;  ///< of a proposed one, among those that are known
+    /// How it did in its first template on examples of the first step, in units of a batch's noise around
+    /// the mean of all that were measured; none: not measured.
+    std::optional<double> measured = std::nullopt;
 };
 
 /// What evaluating a prompt in a template on examples costs, by what is measured.
@@ -51,6 +56,9 @@ struct CourseSpec {
     std::vector<PlannedPrompt> initial;   ///< the layer's prompts; the first is the incumbent
     std::vector<PlannedPrompt> proposed;  ///< what proposals become; at least one
     double usable = 1.0;                  ///< share of proposals that become new candidates
+    /// By proposal of the first step, as far as they are known: place in `proposed`; none: no candidate.
+    std::vector<std::optional<std::size_t>> first_step;
+    double measured_on = 0.0;  ///< examples that prompts were measured on
     bool forward_is_score = true;
     bool recalls_scores = false;       ///< a candidate's known examples are not paid in later steps
     bool recalls_evaluations = false;  ///< nor is a whole evaluation, when it comes again

@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 
+#include "dln/llm/probe.hpp"
 #include "dln/random/counter_rng.hpp"
 #include "dln/train/evaluate.hpp"
 #include "dln/train/propose.hpp"
@@ -23,8 +24,8 @@ constexpr std::size_t kFewestRuns = 8;
 constexpr std::size_t kCandidatesInAllRuns = 2'000'000;
 // Texts to sample: a small share of the run's requests.
 constexpr double kFewestTexts = 16.0;
-constexpr double kMostTexts = 96.0;
-constexpr double kShareOfRun = 1.0 / 20.0;
+constexpr double kMostTexts = 192.0;
+constexpr double kShareOfRun = 1.0 / 10.0;
 // Steps whose proposals are written out; later ones cost as much.
 constexpr std::size_t kStepsWithProposals = 32;
 
@@ -66,9 +67,11 @@ class Planner {
         expect(plan);
         bound(plan);
         chains(plan);
+        add_probe(plan);
         plan.basis.replies = facts_.replies;
         plan.basis.outputs = facts_.outputs[kProposedPrompt];
         plan.basis.usable = facts_.usable;
+        plan.basis.prompts = facts_.prompts;
         plan.basis.sent = facts_.sent;
         plan.basis.sent += spreads_.sent;
         plan.basis.chance = spreads_.weights.front();
@@ -118,13 +121,23 @@ class Planner {
         for (const std::string& prompt : layer.prompts) {
             spec.initial.push_back({static_cast<double>(prompt.size()), false});
         }
-        for (const std::string& prompt : facts_.prompts) {
-            spec.proposed.push_back({static_cast<double>(prompt.size()), true});
+        for (std::size_t p = 0; p < facts_.prompts.size(); ++p) {
+            spec.proposed.push_back({static_cast<double>(facts_.prompts[p].size()), true, p});
         }
+        add_what_was_measured(spec);
         if (is_most) spec.proposed.push_back({longest_prompt(), true});
         if (spec.proposed.empty()) spec.proposed = spec.initial;
         add_steps(pricing, is_most, spec);
         return spec;
+    }
+
+    // What is known of the first step: which prompts it proposes, and how some of them score.
+    void add_what_was_measured(CourseSpec& spec) const {
+        spec.first_step = facts_.first_step;
+        spec.measured_on = static_cast<double>(spreads_.measured_on);
+        for (std::size_t k = 0; k < spreads_.measured.size(); ++k) {
+            (k == 0 ? spec.initial.front() : spec.proposed[k - 1]).measured = spreads_.measured[k];
+        }
     }
 
     // A reply without a line break, all of it a prompt.
@@ -188,7 +201,12 @@ class Planner {
             };
             const auto item = proposer_.item(
                 input, i, [&](const Context& context) { return tokens(context) <= room; });
-            if (item) cost += {1.0, tokens(item->context), reply_tokens};
+            const bool is_known =
+                step == 0 && i < facts_.first_step_tokens.size() && !pricing.is_most();
+            if (item) {
+                cost += {1.0, tokens(item->context),
+                         is_known ? facts_.first_step_tokens[i] : reply_tokens};
+            }
         }
         return cost;
     }
@@ -230,6 +248,29 @@ class Planner {
         plan.training.most = most.steps;
         plan.dev.most = most.dev;
         plan.test.most = most.test;
+    }
+
+    // Of a slow server less is asked: one request tells. No other backend is paid.
+    void add_probe(Plan& plan) {
+        if (backend_.info().kind != "http") return;
+        const Slowness slowness =
+            options_.samples_texts ? measure_slowness(backend_) : Slowness{.is_slow = false};
+        facts_.sent += slowness.used;
+        const double density = facts_.contexts.front()[kInitialPrompt].mean;
+        const auto tokens = [&](const std::string& text) {
+            const Context context{.text = text};
+            return backend_.counts_exactly(context)
+                       ? static_cast<double>(backend_.count_tokens(context))
+                       : density * static_cast<double>(text.size());
+        };
+        const std::string begin = facts_.begin_bytes > 0 ? job_.backend.begin_text : std::string();
+        const auto cost_if = [&](bool is_slow) {
+            return cost_of_probe(backend_.info().manner, tokens, begin, is_slow);
+        };
+        const RequestCost cost = cost_if(slowness.is_slow);
+        plan.probe.expected.scores = cost;
+        plan.probe.most.scores = cost_if(false);
+        for (RequestCost* each : {&plan.low, &plan.high}) *each += cost;
     }
 
     // A step: forward, proposals, their scores. What else there is runs beside one of them.
@@ -283,7 +324,7 @@ RequestChain RequestChain::times(std::int64_t count) const {
 
 PlanPart Plan::total() const {
     PlanPart all = training;
-    for (const PlanPart* part : {&dev, &test}) {
+    for (const PlanPart* part : {&dev, &test, &probe}) {
         all.expected += part->expected;
         all.most += part->most;
     }

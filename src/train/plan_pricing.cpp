@@ -27,6 +27,7 @@ Pricing::Pricing(const Network& network,
     const std::size_t last = network.depth() - 1;
     for (std::size_t t = 0; t < network.layer(last).templates.size(); ++t) {
         bytes_.push_back(bytes_of_contexts(network, last, t));
+        bytes_.back().fixed += static_cast<double>(facts.begin_bytes);
     }
 }
 
@@ -69,8 +70,18 @@ double Pricing::context_tokens(const PlannedPrompt& prompt,
                                std::size_t t,
                                double input_bytes) const {
     const ContextBytes& bytes = bytes_[t];
-    return density(facts_->contexts[t][prompt.is_proposed ? kProposedPrompt : kInitialPrompt]) *
+    return context_density(prompt, t) *
            (bytes.fixed + bytes.per_prompt * prompt.bytes + bytes.per_input * input_bytes);
+}
+
+// Of the prompt itself where it was counted: prompts differ.
+double Pricing::context_density(const PlannedPrompt& prompt, std::size_t t) const {
+    if (!prompt.is_proposed) return density(facts_->contexts[t][kInitialPrompt]);
+    const std::vector<double>& counted = facts_->prompt_densities[t];
+    if (!is_most_ && prompt.place < counted.size() && counted[prompt.place] > 0.0) {
+        return counted[prompt.place];
+    }
+    return density(facts_->contexts[t][kProposedPrompt]);
 }
 
 double Pricing::output_tokens(const PlannedPrompt& prompt) const {

@@ -34,6 +34,7 @@ class Pricing {
     [[nodiscard]] double density(const TokenDensity& density) const {
         return is_most_ ? density.most : density.mean;
     }
+    [[nodiscard]] bool is_most() const { return is_most_; }
     [[nodiscard]] PlannedWork operator()(PlannedMeasure what,
                                          const PlannedPrompt& prompt,
                                          std::size_t template_index,
@@ -44,6 +45,8 @@ class Pricing {
     [[nodiscard]] double context_tokens(const PlannedPrompt& prompt,
                                         std::size_t template_index,
                                         double input_bytes) const;
+    [[nodiscard]] double context_density(const PlannedPrompt& prompt,
+                                         std::size_t template_index) const;
     [[nodiscard]] double output_tokens(const PlannedPrompt& prompt) const;
 
     const Network* network_;

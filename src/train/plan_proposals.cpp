@@ -46,6 +46,23 @@ ProposalInput expected_proposal_input(const Job& job,
     return input;
 }
 
+bool knows_first_proposals(const Job& job, const Network& network, const Dataset& train) {
+    const Proposer proposer(job.train.proposals);
+    const ProposalInput input = expected_proposal_input(job, network, train, 0, 0.0, {});
+    ProposalInput other = input;
+    for (ShownExample& example : other.batch) {
+        example.output += " not";
+        example.right = true;
+    }
+    const auto fits = [](const Context&) { return true; };
+    for (std::size_t i = 0; i + 1 < job.train.candidates; ++i) {
+        const auto one = proposer.item(input, i, fits);
+        const auto two = proposer.item(other, i, fits);
+        if (!one || !two || one->context.text != two->context.text) return false;
+    }
+    return true;
+}
+
 // Of the replies to `asked` proposals, k are expected to be prompts. A prompt that came c times in n is among k
 // of these n, drawn without repetition, with probability 1 - C(n-c, k) / C(n, k).
 double share_of_new(const std::vector<std::size_t>& times, std::size_t replies, std::size_t asked) {

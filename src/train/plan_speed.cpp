@@ -39,8 +39,14 @@ class SpeedTest {
               const Network& network,
               const std::vector<Dataset>& splits,
               Backend& backend,
+              const std::vector<std::string>& proposed,
               int ranks)
-        : job_(job), network_(network), splits_(splits), backend_(backend), ranks_(ranks) {
+        : job_(job),
+          network_(network),
+          splits_(splits),
+          backend_(backend),
+          proposed_(proposed),
+          ranks_(ranks) {
         if (!is_http()) return;
         std::size_t all = 0;
         for (const EndpointSpec& endpoint : job.backend.endpoints) all += endpoint.in_flight;
@@ -68,7 +74,12 @@ class SpeedTest {
         const Dataset& train = splits_[kTrainSplit];
         const Example example = train[i % train.size()];
         const std::size_t last = network_.depth() - 1;
-        const LayerParameters parameters = network_.initial_parameters().back();
+        LayerParameters parameters = network_.initial_parameters().back();
+        // Most candidates of a run are proposals, one is not, and so is what dev and test compare them with.
+        const std::size_t every = std::max<std::size_t>(job_.train.candidates, 2);
+        if (!proposed_.empty() && i % every != 0) {
+            parameters.prompt = proposed_[i % proposed_.size()];
+        }
         ScoreItem item{network_.context(last, parameters, example.input), {}};
         if (network_.has_classes()) {
             item.targets = network_.class_forms(parameters.template_index).targets;
@@ -81,7 +92,7 @@ class SpeedTest {
 
     void measure_scores(PlanSpeed& speed) {
         if (measure_for(network_) == Measure::correct) return;
-        const Timed alone = timed(backend_, {ScoreRequest{{score_item(0)}}});
+        const Timed alone = timed(backend_, {ScoreRequest{{score_item(1)}}});
         speed.sent += alone.usage;
         speed.score_seconds = alone.seconds;
         // Twice what may be in flight, so that beginning and end do not count for much.
@@ -93,7 +104,7 @@ class SpeedTest {
         for (std::size_t first = 0; first < items; first += block) {
             ScoreRequest unit;
             for (std::size_t i = first; i < std::min(first + block, items); ++i) {
-                unit.items.push_back(score_item(i + 1));
+                unit.items.push_back(score_item(i + 2));
             }
             units.emplace_back(std::move(unit));
         }
@@ -149,6 +160,7 @@ class SpeedTest {
     const Network& network_;
     const std::vector<Dataset>& splits_;
     Backend& backend_;
+    const std::vector<std::string>& proposed_;
     int ranks_;
     std::size_t in_flight_ = 1;
 };
@@ -161,8 +173,9 @@ PlanSpeed measure_speed(const Job& job,
                         const Network& network,
                         const std::vector<Dataset>& splits,
                         Backend& backend,
+                        const std::vector<std::string>& proposed,
                         int ranks) {
-    return SpeedTest(job, network, splits, backend, ranks).run();
+    return SpeedTest(job, network, splits, backend, proposed, ranks).run();
 }
 
 PlanTime time_of(const Plan& plan, const PlanSpeed& speed) {

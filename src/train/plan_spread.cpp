@@ -72,7 +72,7 @@ Spreads spreads_by_ratio(double ratio,
     return spreads;
 }
 
-double variance_ratio(const std::vector<std::vector<double>>& scores) {
+Variances variances(const std::vector<std::vector<double>>& scores) {
     const auto prompts = static_cast<double>(scores.size());
     const auto examples = static_cast<double>(scores.front().size());
     std::vector<double> by_prompt;
@@ -89,9 +89,8 @@ double variance_ratio(const std::vector<std::vector<double>>& scores) {
         }
     }
     for (const double one : by_prompt) between += examples * (one - all) * (one - all);
-    within /= (prompts - 1.0) * (examples - 1.0);
-    between /= prompts - 1.0;
-    return within > 0.0 ? between / within : -1.0;
+    return {.between = between / (prompts - 1.0),
+            .within = within / ((prompts - 1.0) * (examples - 1.0))};
 }
 
 Spreads measured_spreads(const Job& job,
@@ -130,10 +129,16 @@ Spreads measured_spreads(const Job& job,
     }
     const std::vector<std::vector<double>> scores = measured_under_all(outcomes);
     if (scores.front().size() < 2) return spreads;
-    const double ratio = variance_ratio(scores);
-    spreads.weights = spreads_by_ratio(ratio, prompts, scores.front().size(),
-                                       job.train.held_out_ranking ? batch - batch / 2 : batch)
-                          .weights;
+    const std::size_t ranked = job.train.held_out_ranking ? batch - batch / 2 : batch;
+    const Variances found = variances(scores);
+    spreads.weights =
+        spreads_by_ratio(found.ratio(), prompts, scores.front().size(), ranked).weights;
+    if (found.within <= 0.0 || job.train.held_out_ranking) return spreads;
+    const double noise = std::sqrt(found.within / static_cast<double>(ranked));
+    std::vector<double> means;
+    for (const auto& row : scores) means.push_back(mean(row));
+    for (const double one : means) spreads.measured.push_back((one - mean(means)) / noise);
+    spreads.measured_on = scores.front().size();
     return spreads;
 }
 

@@ -18,6 +18,10 @@ struct Spreads {
     static constexpr std::array<double, 4> kValues{0.0, 1.0, 2.0, 4.0};
     std::array<double, 4> weights{};  ///< sum to 1
     Usage sent;
+    /// Scores of the initial prompt and the first sampled ones, in units of a batch's noise around their mean;
+    /// none: nothing was measured. On so many examples of the first step's batch.
+    std::vector<double> measured = {};
+    std::size_t measured_on = 0;
     /// The spread at `place` in [0, 1) of the distribution.
     [[nodiscard]] double at(double place) const;
 };
@@ -32,8 +36,15 @@ struct Spreads {
                                        std::size_t examples,
                                        std::size_t batch);
 
-/// The ratio of `scores`, [prompt][example]; negative: nothing varies within.
-[[nodiscard]] double variance_ratio(const std::vector<std::vector<double>>& scores);
+/// Of `scores`, [prompt][example]: between prompts (of their means, times the number of examples), and what is
+/// left within, of a single score.
+struct Variances {
+    double between = 0.0;
+    double within = 0.0;
+    /// Negative: nothing varies within.
+    [[nodiscard]] double ratio() const { return within > 0.0 ? between / within : -1.0; }
+};
+[[nodiscard]] Variances variances(const std::vector<std::vector<double>>& scores);
 
 /// Scores the initial and some sampled prompts on some training examples. The engine's other ranks must
 /// serve. What cannot be measured stays as expected.

@@ -12,8 +12,8 @@ namespace dln {
 namespace {
 
 constexpr std::size_t kRound = 8;  // texts asked for at a time
-constexpr std::size_t kMostReplies = 48;
-constexpr double kPrecise = 0.05;             // relative error of a mean length that is good enough
+constexpr std::size_t kMostReplies = 64;
+constexpr double kPrecise = 0.04;             // relative error of a mean length that is good enough
 constexpr std::size_t kContextsCounted = 48;  // by a tokeniser, over all templates
 constexpr std::size_t kContextsAsked = 16;    // of the model
 constexpr std::size_t kTargetsCounted = 8;
@@ -41,25 +41,6 @@ SampledLength length_of(const std::vector<double>& tokens, int max_tokens) {
     }
     return length;
 }
-
-class DensitySum {
-  public:
-    void add(double tokens, std::size_t bytes) {
-        if (bytes == 0) return;
-        tokens_ += tokens;
-        bytes_ += static_cast<double>(bytes);
-        most_ = std::max(most_, tokens / static_cast<double>(bytes));
-    }
-    [[nodiscard]] bool empty() const { return bytes_ == 0.0; }
-    [[nodiscard]] TokenDensity density() const {
-        return empty() ? TokenDensity{} : TokenDensity{tokens_ / bytes_, most_};
-    }
-
-  private:
-    double tokens_ = 0.0;
-    double bytes_ = 0.0;
-    double most_ = 0.0;
-};
 
 class TextSampler {
   public:
@@ -203,13 +184,15 @@ class TextSampler {
             },
             [&](std::size_t i, const GenerateItem& item, const Drawn& drawn) {
                 ++replies;
-                const double tokens = backend_.counts_exactly(item.context)
-                                          ? backend_.count_tokens(item.context)
-                                          : drawn.prompt_tokens;
+                const Context sent = as_sent(item.context);
+                const double tokens = backend_.counts_exactly(sent) ? backend_.count_tokens(sent)
+                                                                    : drawn.prompt_tokens;
                 if (tokens > 0.0)
                     densities[i % densities.size()].add(tokens, item.context.text.size());
                 const std::string made = prompt_from_reply(drawn.text.text);
-                if (!made.empty() && prompts[made]++ == 0) facts_.prompts.push_back(made);
+                const bool is_new = !made.empty() && prompts[made]++ == 0;
+                if (is_new) facts_.prompts.push_back(made);
+                note_first_step(i, is_new, drawn.text.tokens);
             },
             std::min(most_, kMostReplies));
         if (replies > 0) {
@@ -217,7 +200,20 @@ class TextSampler {
             for (const auto& [made, count] : prompts) times.push_back(count);
             facts_.usable = share_of_new(times, replies, job_.train.candidates - 1);
         }
+        if (!knows_first_proposals(job_, network_, splits_[kTrainSplit])) {
+            facts_.first_step.clear();
+            facts_.first_step_tokens.clear();
+        }
         fill_proposals(densities, input);
+    }
+
+    // Replies come in the order of their proposals; one that failed is no prompt.
+    void note_first_step(std::size_t reply, bool is_new, int tokens) {
+        if (reply + 1 >= job_.train.candidates) return;
+        facts_.first_step.resize(reply + 1);
+        facts_.first_step_tokens.resize(reply + 1, 0.0);
+        facts_.first_step_tokens.back() = tokens;
+        if (is_new) facts_.first_step.back() = facts_.prompts.size() - 1;
     }
 
     // Templates that no sample tells about are counted.
@@ -226,7 +222,7 @@ class TextSampler {
             if (densities[t].empty()) {
                 const auto item = proposer_.item(input, t, [](const Context&) { return true; });
                 if (item) {
-                    densities[t].add(backend_.count_tokens(item->context),
+                    densities[t].add(backend_.count_tokens(as_sent(item->context)),
                                      item->context.text.size());
                 }
             }
@@ -277,17 +273,20 @@ class TextSampler {
         return tokens;
     }
 
-    // Begin texts stand in front of what is scored by echo.
-    [[nodiscard]] Context sent_context(PromptKind kind,
-                                       std::size_t template_index,
-                                       std::size_t i,
-                                       std::string_view input) const {
-        Context context = network_.context(last_, {prompt(kind, i), template_index}, input);
+    // Begin texts stand in front of contexts where scores come by echo.
+    [[nodiscard]] Context as_sent(Context context) const {
         const ScoreManner manner = backend_.info().manner.score;
         const bool is_echo =
             manner == ScoreManner::target || manner == ScoreManner::target_and_context;
         if (is_echo && !context.chat) context.text.insert(0, job_.backend.begin_text);
         return context;
+    }
+
+    [[nodiscard]] Context sent_context(PromptKind kind,
+                                       std::size_t template_index,
+                                       std::size_t i,
+                                       std::string_view input) const {
+        return as_sent(network_.context(last_, {prompt(kind, i), template_index}, input));
     }
 
     void measure_contexts() {
@@ -304,14 +303,25 @@ class TextSampler {
             }
         }
         const std::vector<double> tokens = tokens_of(contexts);
+        const Context plain = network_.context(last_, {prompt(kInitialPrompt, 0), 0}, "x");
+        facts_.begin_bytes = as_sent(plain).text.size() - plain.text.size();
         facts_.contexts.resize(templates);
+        facts_.prompt_densities.resize(templates);
         for (std::size_t t = 0, next = 0; t < templates; ++t) {
-            for (TokenDensity& density : facts_.contexts[t]) {
+            std::vector<DensitySum> by_prompt(facts_.prompts.size());
+            for (const PromptKind kind : {kInitialPrompt, kProposedPrompt}) {
                 DensitySum sum;
                 for (std::size_t i = 0; i < each; ++i, ++next) {
-                    sum.add(tokens[next], contexts[next].text.size());
+                    const std::size_t bytes = contexts[next].text.size();
+                    sum.add(tokens[next], bytes);
+                    if (kind == kProposedPrompt && !by_prompt.empty()) {
+                        by_prompt[i % by_prompt.size()].add(tokens[next], bytes);
+                    }
                 }
-                density = sum.density();
+                facts_.contexts[t][kind] = sum.density();
+            }
+            for (const DensitySum& sum : by_prompt) {
+                facts_.prompt_densities[t].push_back(sum.density().mean);
             }
         }
     }

@@ -45,7 +45,8 @@ struct PlanBasis {
     double dev_evaluations = 0.0;
     double chance = 0.0;  ///< share of the simulated runs in which only chance tells prompts apart
     bool is_chance_measured = false;
-    Usage sent;  ///< what making the plan cost
+    std::vector<std::string> prompts;  ///< that the model proposed for the plan, each once
+    Usage sent;                        ///< what making the plan cost
 };
 
 struct PlanPart {
@@ -69,7 +70,8 @@ struct Plan {
     std::int64_t dev_rounds = 0;  ///< times that dev is evaluated on, each for some candidates
     PlanPart training;            ///< all steps
     PlanPart dev;
-    PlanPart test;  ///< trained and initial prompts
+    PlanPart test;   ///< trained and initial prompts
+    PlanPart probe;  ///< before the first step; only of servers, which are paid for it
     /// Expected from the run's own journal: what is asked for again costs nothing, but budgets count it.
     RequestCost recalled;
     /// Nine of ten simulated runs lie between, each number for itself.
@@ -109,12 +111,14 @@ struct PlanSpeed {
     Usage sent;
 };
 
-/// Asks `backend` for some dozens of the job's own requests. `ranks` compute beside each other where the
+/// Asks `backend` for some dozens of the job's own requests, with `proposed` prompts (PlanBasis::prompts) as
+/// often as a run has them: requests of long contexts take longer. `ranks` compute beside each other where the
 /// model is in the process. Pre: nothing is pending on `backend`.
 [[nodiscard]] PlanSpeed measure_speed(const Job& job,
                                       const Network& network,
                                       const std::vector<Dataset>& splits,
                                       Backend& backend,
+                                      const std::vector<std::string>& proposed,
                                       int ranks);
 
 struct PlanTime {

@@ -44,6 +44,46 @@ TEST(Course, EveryUsableProposalIsScored) {
     EXPECT_DOUBLE_EQ(course.steps.texts.requests, 3 * 4.0);
 }
 
+TEST(Course, FirstStepComparesThePromptsThatItIsKnownToPropose) {
+    CourseSpec spec = spec_of(1, 5);
+    spec.proposed = {{20.0, true}, {40.0, true}};
+    double bytes = 0.0;
+    spec.cost = [&](PlannedMeasure what, const PlannedPrompt& prompt, std::size_t t,
+                    const ExampleSums& sums) {
+        bytes += prompt.bytes;
+        return a_request_an_example(what, prompt, t, sums);
+    };
+    spec.first_step = {1, std::nullopt, 1, 0};
+    const Course course = run(spec);
+    EXPECT_DOUBLE_EQ(course.candidates, 4.0);
+    EXPECT_DOUBLE_EQ(bytes, 10.0 + 40.0 + 40.0 + 20.0);
+}
+
+TEST(Course, PromptThatWasMeasuredOnTheWholeBatchWinsByItsScore) {
+    CourseSpec spec = spec_of(1, 2);
+    spec.first_step = {0};
+    spec.measured_on = 8.0;
+    for (const double incumbent : {-0.1, 0.1}) {
+        spec.initial.front().measured = incumbent;
+        spec.proposed.front().measured = 0.0;
+        for (std::uint64_t seed = 0; seed < 20; ++seed) {
+            EXPECT_DOUBLE_EQ(run(spec, 1.0, seed).wins, incumbent < 0.0 ? 1.0 : 0.0);
+        }
+    }
+}
+
+TEST(Course, PromptThatWasMeasuredOnSomeExamplesWinsMoreOften) {
+    CourseSpec spec = spec_of(1, 2);
+    spec.first_step = {0};
+    spec.measured_on = 4.0;
+    spec.initial.front().measured = -1.0;
+    spec.proposed.front().measured = 1.0;
+    double wins = 0.0;
+    for (std::uint64_t seed = 0; seed < 100; ++seed) wins += run(spec, 1.0, seed).wins;
+    EXPECT_GT(wins, 75.0);
+    EXPECT_LT(wins, 100.0);
+}
+
 TEST(Course, UnusableProposalsArePaidButNotScored) {
     CourseSpec spec = spec_of(3, 5);
     spec.usable = 0.0;

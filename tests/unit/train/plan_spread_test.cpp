@@ -9,11 +9,11 @@ namespace {
 
 TEST(VarianceRatio, ComparesPromptsWithWhatIsLeftWithin) {
     // Means of prompts 1.5 and 4.5, of examples 2 and 4: what is left is 0.5 everywhere.
-    EXPECT_DOUBLE_EQ(variance_ratio({{1.0, 2.0}, {3.0, 6.0}}), 9.0);
+    EXPECT_DOUBLE_EQ(variances({{1.0, 2.0}, {3.0, 6.0}}).ratio(), 9.0);
 }
 
 TEST(VarianceRatio, IsNegativeWhereNothingVaries) {
-    EXPECT_LT(variance_ratio({{0.0, 0.0}, {0.0, 0.0}}), 0.0);
+    EXPECT_LT(variances({{0.0, 0.0}, {0.0, 0.0}}).ratio(), 0.0);
 }
 
 TEST(Spreads, AreDrawnByTheirWeights) {
