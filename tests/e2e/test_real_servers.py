@@ -107,6 +107,21 @@ class LlamaCppPython(RealServer):
         self.expect_training_on_two_ranks()
 
 
+    def test_plan_of_one_step_foretells_what_the_run_uses(self):
+        """Within a tenth of where nine of ten simulated runs lie: two words of dev decide what test evaluates."""
+        steps = ["--set", "/train/steps=1", "--set", "/train/batch_size=4"]
+        options = self.options() + steps
+        plan = json.loads(self.succeed("plan", JOB, *options, "--json", timeout=290).out)
+        self.succeed("train", JOB, *options, timeout=290)
+        spent = self.result_json()["spent"]
+        output = spent["generated_tokens"] + spent["discarded_tokens"]
+        used = {"requests": spent["requests"], "input_tokens": spent["prompt_tokens"], "output_tokens": output}
+        for name, amount in used.items():
+            told = f"{name}: {used}, plan {plan['nine_of_ten']}"
+            self.assertGreaterEqual(amount, 0.9 * plan["nine_of_ten"]["from"][name], told)
+            self.assertLessEqual(amount, 1.1 * plan["nine_of_ten"]["to"][name], told)
+
+
 class LlamaServer(RealServer):
     name = "llama-server"
 
