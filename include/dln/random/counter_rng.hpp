@@ -25,6 +25,7 @@ enum class RandomRole : std::uint64_t {
     plan = 11,
     posterior_sampling = 12,
     illustration = 13,
+    comparison = 14,
 };
 
 /// The whole key of a stream; two streams with different keys are independent.
