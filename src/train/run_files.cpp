@@ -47,6 +47,17 @@ Json evaluation_json(const Evaluation& evaluation) {
     return json;
 }
 
+// An evaluation with what comparing it example by example with that of another run takes: '1' for each
+// example that was answered right, else '0', in the order of the data file.
+Json paired_json(const Evaluation& evaluation) {
+    Json json = evaluation_json(evaluation);
+    if (!evaluation.has_accuracy) return json;
+    std::string right;
+    for (const bool is_right : evaluation.right_by_example) right += is_right ? '1' : '0';
+    json["right"] = std::move(right);
+    return json;
+}
+
 Json calls_json(const BackendCounts& counts) {
     Json json;
     for (const BackendCountField& field : backend_count_fields()) {
@@ -89,8 +100,9 @@ std::string result_json(const Job& job, const TrainOutcome& outcome) {
               {"layers", layers_json(job, outcome.parameters)}};
     if (!outcome.state.best.empty()) json["dev"] = dev_json(outcome.state.best.front().dev);
     if (outcome.test) {
-        json["test"] = evaluation_json(*outcome.test);
-        json["test_initial"] = evaluation_json(*outcome.test_initial);
+        json["test"] = paired_json(*outcome.test);
+        json["test"]["data_sha256"] = outcome.test_data;
+        json["test_initial"] = paired_json(*outcome.test_initial);
         json["gain"] = {{"only_initial_right", outcome.gain.only_first},
                         {"only_trained_right", outcome.gain.only_second},
                         {"p_value", outcome.gain.p_value}};

@@ -342,6 +342,7 @@ class Training {
             const std::vector<Evaluation> tested = evaluate(both, kTestSplit);
             outcome.test = tested.front();
             outcome.test_initial = tested.back();
+            outcome.test_data = context_.splits[kTestSplit].digest();
             for (const Evaluation& each : tested) uncounted_ += each.usage;
             outcome.gain =
                 mcnemar(outcome.test_initial->right_by_example, outcome.test->right_by_example);

@@ -35,7 +35,8 @@ struct TrainOutcome {
     NetworkParameters parameters;  ///< the best on dev, or the last without dev
     std::optional<Evaluation> test;
     std::optional<Evaluation> test_initial;
-    PairedTest gain;  ///< initial against trained, on test
+    std::string test_data;  ///< Dataset::digest of the test split; empty without one
+    PairedTest gain;        ///< initial against trained, on test
     TrainState state;
     Spending spent;             ///< by the whole run, the evaluations on test included
     std::int64_t recalled = 0;  ///< replies that the journal held, of those

@@ -226,6 +226,7 @@ TEST_F(TrainTest, GainOnDevIsTakenAndTestedPairwise) {
     EXPECT_THAT(run.observer.dev_right, ElementsAre(5, 10, 10));
     EXPECT_EQ(run.outcome.test->right, 12U);
     EXPECT_EQ(run.outcome.test_initial->right, 6U);
+    EXPECT_EQ(run.outcome.test_data, splits_[kTestSplit].digest());
     EXPECT_EQ(run.outcome.gain.only_second, 6U);
     EXPECT_THAT(run.metrics, HasSubstr(R"({"step":0,"split":"dev","examples":10,"accuracy":0.5)"));
     EXPECT_THAT(run.metrics, HasSubstr(R"({"step":2,"split":"test","examples":12)"));
