@@ -91,12 +91,13 @@ int run_command_line(int argc, char** argv) {
     add_plan_command(app, chosen);
     add_probe_command(app, chosen);
     add_inspect_command(app, chosen);
+    add_compare_command(app, chosen);
     add_data_command(app, chosen);
     try {
         app.parse(argc, argv);
         set_up_log(level);
         const bool is_for_one = app.got_subcommand("inspect") || app.got_subcommand("probe") ||
-                                app.got_subcommand("data");
+                                app.got_subcommand("compare") || app.got_subcommand("data");
         return checked_output(is_for_one ? run_on_root(chosen) : chosen());
     } catch (const CLI::ParseError& error) {
         const std::string unknown = error.get_exit_code() == 0 ? "" : unknown_command(app);

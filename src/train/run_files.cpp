@@ -51,6 +51,7 @@ Json evaluation_json(const Evaluation& evaluation) {
 // example that was answered right, else '0', in the order of the data file.
 Json paired_json(const Evaluation& evaluation) {
     Json json = evaluation_json(evaluation);
+    json["measured"] = evaluation.measured;
     if (!evaluation.has_accuracy) return json;
     std::string right;
     for (const bool is_right : evaluation.right_by_example) right += is_right ? '1' : '0';

@@ -19,7 +19,7 @@ from dln_program import (
     step_paths,
 )
 
-COMMANDS = ("train", "eval", "predict", "plan", "probe", "inspect", "data")
+COMMANDS = ("train", "eval", "predict", "plan", "probe", "inspect", "compare", "data")
 DATA_ACTIONS = ("polarity", "generate", "convert", "split")
 
 

@@ -121,7 +121,7 @@ TEST(ResultFile, HoldsWhatWasRightByExampleAndOnWhichData) {
     outcome.parameters = {{"best", 0}, {"best", 1}};
     outcome.state = state_with(outcome.parameters);
     outcome.test = Evaluation{
-        .examples = 3, .measured = 3, .right = 2, .right_by_example = {true, false, true}};
+        .examples = 3, .measured = 2, .right = 2, .right_by_example = {true, false, true}};
     outcome.test_initial = Evaluation{
         .examples = 3, .measured = 3, .right = 1, .right_by_example = {false, true, false}};
     outcome.test_data = "abc";
@@ -129,6 +129,7 @@ TEST(ResultFile, HoldsWhatWasRightByExampleAndOnWhichData) {
     EXPECT_EQ(result["test"]["right"], "101");
     EXPECT_EQ(result["test_initial"]["right"], "010");
     EXPECT_EQ(result["test"]["data_sha256"], "abc");
+    EXPECT_EQ(result["test"]["measured"], 2);
     outcome.test->has_accuracy = false;
     EXPECT_FALSE(json::parse(result_json(two_layers(), outcome))["test"].contains("right"));
 }
