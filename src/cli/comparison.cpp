@@ -109,6 +109,7 @@ void summarise(Group& group, const std::vector<RunSummary>& runs) {
         sum.requests += spent.requests;
         sum.prompt_tokens += spent.prompt_tokens;
         sum.generated_tokens += spent.generated_tokens;
+        sum.discarded_tokens += spent.discarded_tokens;
         sum.seconds += spent.seconds;
     }
     if (group.runs.empty()) return;
@@ -119,6 +120,7 @@ void summarise(Group& group, const std::vector<RunSummary>& runs) {
     group.mean_spent = Spending{.requests = sum.requests / n,
                                 .prompt_tokens = sum.prompt_tokens / n,
                                 .generated_tokens = sum.generated_tokens / n,
+                                .discarded_tokens = sum.discarded_tokens / n,
                                 .seconds = sum.seconds / static_cast<double>(n)};
 }
 

@@ -19,7 +19,7 @@ Json to_json(const Interval& interval) { return {interval.low, interval.high}; }
 Json to_json(const Spending& spent) {
     return {{"requests", spent.requests},
             {"input_tokens", spent.prompt_tokens},
-            {"generated_tokens", spent.generated_tokens},
+            {"output_tokens", spent.output_tokens()},
             {"hours", spent.seconds / 3600.0}};
 }
 

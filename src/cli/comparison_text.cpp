@@ -117,7 +117,7 @@ std::string cost_row(const std::string& name,
                      const std::optional<Spending>& spent) {
     if (!spent) return fmt::format("{:<{}} {:>11}\n", name, width, "unknown");
     return fmt::format("{:<{}} {:>11} {:>14} {:>16} {:>9}\n", name, width, grouped(spent->requests),
-                       grouped(spent->prompt_tokens), grouped(spent->generated_tokens),
+                       grouped(spent->prompt_tokens), grouped(spent->output_tokens()),
                        hours(spent->seconds));
 }
 

@@ -197,6 +197,9 @@ void read_complete(const RunFile& result, RunSummary& summary) {
         summary.spent = Spending{.requests = result.count("/spent/requests"),
                                  .prompt_tokens = result.count("/spent/prompt_tokens"),
                                  .generated_tokens = result.count("/spent/generated_tokens"),
+                                 .discarded_tokens = result.has("/spent/discarded_tokens")
+                                                         ? result.count("/spent/discarded_tokens")
+                                                         : 0,
                                  .seconds = result.number("/measured/seconds")};
     }
     if (result.has("/spent/money")) summary.money = result.number("/spent/money");

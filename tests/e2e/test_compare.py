@@ -51,7 +51,7 @@ class Compare(CompareTest):
         result = self.result_json("good")
         self.assertEqual(run["spent"]["requests"], result["spent"]["requests"])
         self.assertEqual(run["spent"]["input_tokens"], result["spent"]["prompt_tokens"])
-        self.assertEqual(run["spent"]["generated_tokens"], result["spent"]["generated_tokens"])
+        self.assertEqual(run["spent"]["output_tokens"], result["spent"]["generated_tokens"])
         self.assertAlmostEqual(run["spent"]["hours"], result["measured"]["seconds"] / 3600)
 
     def test_table_is_aligned_and_says_how_many_comparisons_were_made(self):

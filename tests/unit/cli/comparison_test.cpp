@@ -221,7 +221,7 @@ TEST(ComparisonText, StaysWithinAHundredColumns) {
     for (RunSummary& run : runs) {
         run.path = longest + "/" + run.path;
         run.seed = 123'456;
-        run.spent = Spending{123'456'789, 12'345'678'901, 1'234'567'890, 1e6};
+        run.spent = Spending{123'456'789, 12'345'678'901, 1'234'567'890, 0, 1e6};
         run.name = longest + run.name;
         run.steps = 1'000;
         run.steps_done = 999;

@@ -80,7 +80,7 @@ TEST_F(RunSummaryTest, CompleteRunTellsResultAndCosts) {
     EXPECT_EQ(run.test->log_likelihood, -0.25);
     EXPECT_THAT(run.test->right_by_example, ElementsAre(true, false, false, true));
     EXPECT_EQ(run.test->data_sha256, "abc");
-    EXPECT_EQ(run.spent, (Spending{10, 100, 20, 1.5}));
+    EXPECT_EQ(run.spent, (Spending{10, 100, 20, 0, 1.5}));
     EXPECT_FALSE(run.money.has_value());
 }
 
