@@ -100,30 +100,32 @@ void StepScores::ask_group(const Key& key, Asked& asked, std::size_t group) {
     const auto& [layer, candidate] = key;
     const bool is_wanted = groups_[group].ranked || asked.everywhere;
     if (!is_wanted || !is_ready_[group] || asked.tasks[group]) return;
-    asked.tasks[group] = is_judged_by_answers(layer)
-                             ? add_answers(layer, candidate, group)
-                             : add_layer_task({.layer = std::min(layer, latents_.hidden),
-                                               .parameters = candidate,
-                                               .measure = measure_of(layer),
-                                               .split = kTrainSplit,
-                                               .items = items_[layer][group].distinct,
-                                               .step = step_,
-                                               .without_residual = layer == without_residual()});
+    asked.tasks[group] = is_judged_by_answers(layer) ? add_answers(layer, candidate, group)
+                                                     : add_layer_task(layer, candidate, group);
 }
 
-TaskId StepScores::add(Task task) {
-    const TaskId id = graph_.add(std::move(task));
+// Texts are put into units when these are asked for: until then a task holds its candidate alone.
+TaskId StepScores::add_layer_task(std::size_t layer,
+                                  const LayerParameters& candidate,
+                                  std::size_t group) {
+    const std::size_t classes = context_.network.classes().size();
+    const std::vector<LayerItem>& items = items_[layer][group].distinct;
+    const TaskId id = graph_.add(
+        {.needs = {},
+         .expand =
+             [this, layer, candidate, &items, classes] {
+                 return make_layer_units({.layer = std::min(layer, latents_.hidden),
+                                          .parameters = candidate,
+                                          .measure = measure_of(layer),
+                                          .split = kTrainSplit,
+                                          .items = items,
+                                          .step = step_,
+                                          .without_residual = layer == without_residual()},
+                                         context_.network.scoring().block, classes);
+             },
+         .cells = items.size() * cells_an_example(measure_of(layer), classes)});
     all_tasks_.push_back(id);
     return id;
-}
-
-TaskId StepScores::add_layer_task(const LayerUnit& unit) {
-    const std::size_t classes = context_.network.classes().size();
-    const std::size_t block = context_.network.scoring().block;
-    const std::size_t cells = unit.items.size() * cells_an_example(unit.measure, classes);
-    return add({.needs = {},
-                .expand = [unit, block, classes] { return make_layer_units(unit, block, classes); },
-                .cells = cells});
 }
 
 TaskId StepScores::add_answers(std::size_t layer,

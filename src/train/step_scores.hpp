@@ -77,8 +77,9 @@ class StepScores {
     [[nodiscard]] Items items_of(std::size_t layer, std::size_t group) const;
     [[nodiscard]] bool wants_forward(std::size_t layer, std::size_t position) const;
     void ask_group(const Key& key, Asked& asked, std::size_t group);
-    [[nodiscard]] TaskId add(Task task);
-    [[nodiscard]] TaskId add_layer_task(const LayerUnit& unit);
+    [[nodiscard]] TaskId add_layer_task(std::size_t layer,
+                                        const LayerParameters& candidate,
+                                        std::size_t group);
     [[nodiscard]] TaskId add_answers(std::size_t layer,
                                      const LayerParameters& candidate,
                                      std::size_t group);

@@ -114,6 +114,7 @@ void measure_step(const Job& job, Recorder& backend) {
     TimedStore store(run.steps_path());
     const BatchSampler batches = make_batches(job, network, splits[kTrainSplit]);
     const Proposer proposer(job.train.proposals);
+    const PosteriorSampler posterior(job.train.posterior);
     Quiet observer;
     const double wall = wall_seconds();
     const double cpu = cpu_seconds();
@@ -124,8 +125,9 @@ void measure_step(const Job& job, Recorder& backend) {
                  .engine = engine,
                  .backend = backend,
                  .batches = batches,
-                 .proposer = proposer},
-                run, store, {.program_version = "bench", .job_hash = "bench"}, 0.0, observer);
+                 .proposer = proposer,
+                 .posterior = posterior},
+                run, store, {.program_version = "bench", .job_hash = "bench"}, {}, observer);
     const double wall_all = wall_seconds() - wall;
     const double cpu_all = cpu_seconds() - cpu;
     const double steps = static_cast<double>(job.train.steps);
