@@ -141,6 +141,10 @@ Codec<LayerSpec> layer() {
         .field("train", &LayerSpec::train, boolean(), "false freezes the layer's prompt.")
         .field("few_shot", &LayerSpec::few_shot, integer<std::size_t>(0, 1000),
                "Training examples shown in `{{examples}}`, or before the template without it.")
+        .field("few_shot_choice", &LayerSpec::few_shot_choice,
+               choice<FewShotChoice>(
+                   {{FewShotChoice::random, "random"}, {FewShotChoice::balanced, "balanced"}}),
+               "Which examples are shown: any, or the classes in equal shares.")
         .field("max_tokens", &LayerSpec::max_tokens, integer<int>(1, kMostTokens),
                "Most tokens of a generated output.")
         .field("temperature", &LayerSpec::temperature, number({.high = 100.0}),

@@ -71,8 +71,8 @@ void finish_proposal_template(Reader& reader, const Json&, ProposalTemplateSpec&
     if (!entry.text.empty()) {
         check_template(reader, "text", entry.text,
                        {.texts = {"message", "prompt", "classes"},
-                        .lists = {"successes", "errors", "examples"},
-                        .inside = {"input", "target", "output"}});
+                        .lists = {"successes", "errors", "examples", "history"},
+                        .inside = {"input", "target", "output", "score"}});
     } else if (!is_builtin) {
         reader.fail(
             fmt::format("\"{}\" is no built-in proposal template. Expected one of: {}; or an "
@@ -90,8 +90,11 @@ Codec<ProposalTemplateSpec> proposal_template() {
         "the "
         "sections `{{#successes}}`, `{{#errors}}`, `{{#examples}}` with `{{input}}`, `{{target}}` "
         "and "
-        "`{{output}}` inside. Built in: `errors`, `induction`, `paraphrase`, which ask an instruct "
-        "model, and the same names with `_few_shot`, plain completions for small models.");
+        "`{{output}}` inside, and `{{#history}}`, prompts tried so far in ascending order of their "
+        "score, with `{{prompt}}` and `{{score}}` inside. Built in: `errors`, `induction`, "
+        "`paraphrase`, `history`, which ask an instruct model, and the same names with "
+        "`_few_shot`, "
+        "plain completions for small models.");
     spec.shorthand(text_shorthand("name", "a text, which is the `name` of a built-in template"))
         .field("name", &ProposalTemplateSpec::name, non_empty_text(),
                "For reports, unique; without `text` that of a built-in template.",
@@ -122,6 +125,8 @@ Codec<ProposalSpec> proposals() {
                "A reply ends before the first of these texts.")
         .field("examples", &ProposalSpec::examples, integer<std::size_t>(0, 1000),
                "Most examples of each kind shown in a proposal template.")
+        .field("history", &ProposalSpec::history, integer<std::size_t>(1, 1000),
+               "Most tried prompts shown in `{{#history}}`, those with the best scores.")
         .field("block", &ProposalSpec::block, integer<std::size_t>(1, 100'000),
                "Proposals a unit of work.");
     return spec.build([](Reader& reader, const Json& json, ProposalSpec& value) {

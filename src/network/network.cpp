@@ -11,6 +11,33 @@
 
 namespace dln {
 
+namespace {
+
+// `order` so that targets take turns as long as each has examples left, in the order of their first.
+std::vector<std::size_t> balanced_by_target(const std::vector<std::size_t>& order,
+                                            const Dataset& data) {
+    std::vector<std::string_view> targets;
+    std::vector<std::vector<std::size_t>> by_target;
+    for (const std::size_t i : order) {
+        const auto found = std::ranges::find(targets, data[i].target);
+        const auto place = static_cast<std::size_t>(found - targets.begin());
+        if (found == targets.end()) {
+            targets.push_back(data[i].target);
+            by_target.emplace_back();
+        }
+        by_target[place].push_back(i);
+    }
+    std::vector<std::size_t> balanced;
+    for (std::size_t turn = 0; balanced.size() < order.size(); ++turn) {
+        for (const auto& examples : by_target) {
+            if (turn < examples.size()) balanced.push_back(examples[turn]);
+        }
+    }
+    return balanced;
+}
+
+}  // namespace
+
 Network::Network(const Job& job, const Dataset& train)
     : classes_(job.classes), scoring_(job.scoring), strip_options_(job.network.strip_options) {
     for (const LayerSpec& spec : job.network.layers) compile_layer(spec);
@@ -54,7 +81,10 @@ void Network::choose_few_shot(const Job& job, const Dataset& train) {
                         job.path, layers_.size() - 1, wanted, train.size()));
     }
     CounterRng rng({.seed = job.seed, .role = RandomRole::few_shot});
-    const std::vector<std::size_t> order = rng.permutation(train.size());
+    std::vector<std::size_t> order = rng.permutation(train.size());
+    if (layers_.back().spec.few_shot_choice == FewShotChoice::balanced) {
+        order = balanced_by_target(order, train);
+    }
     for (std::size_t i = 0; i < wanted; ++i) {
         const Example example = train[order[i]];
         few_shot_examples_.push_back(order[i]);

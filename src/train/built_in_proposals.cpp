@@ -63,6 +63,24 @@ const std::vector<ProposalTemplateSpec>& built_in_proposals() {
                  "{{message}}:",
          .messages = {"Clearer instruction", "The same in full", "Longer instruction"},
          .chat = false},
+        {.name = "history",
+         .text = "Instructions for a task, with their scores from 0 to 100, worst first:\n\n"
+                 "{{#history}}Instruction: {{prompt}}\nScore: {{score}}\n\n{{/history}}"
+                 "Examples of the task:\n"
+                 "{{#examples}}Input: {{input}}\nOutput: {{target}}\n\n{{/examples}}"
+                 "{{message}}",
+         .messages =
+             {"Write a new instruction that differs from all above and scores higher. Reply "
+              "with the instruction only.",
+              "What have the better instructions in common? Write one that takes it further. "
+              "Reply with the instruction only."},
+         .chat = true},
+        {.name = "history_few_shot",
+         .text = "Tasks and how well each way to put them worked:\n"
+                 "{{#history}}{{score}} points: {{prompt}}\n{{/history}}"
+                 "{{message}}:",
+         .messages = {"100 points", "99 points", "Full points"},
+         .chat = false},
     };
     return known;
 }

@@ -92,6 +92,7 @@ void LayerSearch::propose(ProposalInput input) {
     input_ = std::move(input);
     input_.layer = layer_.layer;
     input_.prompts = {state_.current[layer_.layer].prompt};
+    if (layer_.layer < state_.history.size()) input_.history = state_.history[layer_.layer];
     for (const Evaluated& entry : state_.memory) {
         const std::string& prompt = entry.parameters[layer_.layer].prompt;
         if (std::ranges::find(input_.prompts, prompt) == input_.prompts.end()) {

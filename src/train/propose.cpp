@@ -43,6 +43,17 @@ TemplateValues values_for(const ProposalInput& input,
     return values;
 }
 
+// The best `most`, the best last: a reader goes on from there (OPRO, arXiv 2309.03409, section 3.2).
+std::vector<std::map<std::string, std::string>> history_for(const ProposalInput& input,
+                                                            std::size_t most) {
+    std::vector<std::map<std::string, std::string>> entries;
+    for (std::size_t i = std::min(most, input.history.size()); i-- > 0;) {
+        entries.push_back({{"prompt", input.history[i].prompt},
+                           {"score", fmt::format("{:.0f}", input.history[i].score)}});
+    }
+    return entries;
+}
+
 void replace_text(std::string& text, std::string_view part) { text = std::string(trim(part)); }
 
 // "Instruction:", "**New prompt 2:**" and the like before the prompt.
@@ -158,6 +169,11 @@ const std::string& Proposer::template_name(std::size_t index) const {
     return templates_[index % templates_.size()].spec.name;
 }
 
+bool Proposer::shows_history() const noexcept {
+    return std::ranges::any_of(
+        templates_, [](const Template& in) { return in.text.names().contains("history"); });
+}
+
 std::vector<std::size_t> Proposer::by_template(std::size_t count) const {
     std::vector<std::size_t> order;
     for (std::size_t t = 0; t < templates_.size(); ++t) {
@@ -193,6 +209,9 @@ std::optional<GenerateItem> Proposer::item(const ProposalInput& input,
         values.texts = {{"message", in.spec.messages[message]},
                         {"prompt", input.prompts[round % input.prompts.size()]},
                         {"classes", input.classes}};
+        if (in.text.names().contains("history")) {
+            values.lists["history"] = history_for(input, spec_.history);
+        }
         GenerateItem item{
             .context = {.text = in.text.render(values), .chat = in.spec.chat, .shared_bytes = 0},
             .seed = seed};

@@ -84,6 +84,39 @@ std::vector<Evaluated> read_evaluated(const std::string& path, const StepDocumen
     return entries;
 }
 
+// One entry a prompt, in the order of layers.
+void write_history(const TrainState& state, StepDocument& document) {
+    std::vector<std::int64_t> layers;
+    std::vector<std::string> prompts;
+    std::vector<double> scores;
+    for (std::size_t l = 0; l < state.history.size(); ++l) {
+        for (const TriedPrompt& tried : state.history[l]) {
+            layers.push_back(static_cast<std::int64_t>(l));
+            prompts.push_back(tried.prompt);
+            scores.push_back(tried.score);
+        }
+    }
+    document.arrays["state/history/layer"] = Array::list(std::move(layers));
+    document.arrays["state/history/prompt"] = Array::list(std::move(prompts));
+    document.arrays["state/history/score"] = Array::list(std::move(scores));
+}
+
+void read_history(TrainState& state, const StepDocument& document) {
+    const auto& layers = document.integers("state/history/layer");
+    const auto& prompts = document.texts("state/history/prompt");
+    const auto& scores = document.reals("state/history/score");
+    if (layers.size() != prompts.size() || layers.size() != scores.size()) {
+        throw CheckpointError("state/history: tables of different lengths");
+    }
+    if (!layers.empty()) state.history.resize(state.current.size());
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        const auto layer = static_cast<std::size_t>(layers[i]);
+        if (layer >= state.history.size())
+            throw CheckpointError("state/history/layer: no such layer");
+        state.history[layer].push_back({prompts[i], scores[i]});
+    }
+}
+
 // For what older programs did not write.
 std::int64_t integer_or_zero(const char* path, const StepDocument& document) {
     return document.contains(path) ? document.integer(path) : 0;
@@ -108,6 +141,14 @@ bool is_better(const DevResult& a, const DevResult& b, Objective objective) {
     return std::tie(a.log_likelihood_sum, a.right) > std::tie(b.log_likelihood_sum, b.right);
 }
 
+void note_tried(std::vector<TriedPrompt>& history, const TriedPrompt& tried, std::size_t capacity) {
+    std::erase_if(history, [&](const TriedPrompt& other) { return other.prompt == tried.prompt; });
+    const auto place = std::ranges::find_if(
+        history, [&](const TriedPrompt& other) { return tried.score > other.score; });
+    history.insert(place, tried);
+    if (history.size() > capacity) history.resize(capacity);
+}
+
 void remember(TrainState& state,
               const Evaluated& evaluated,
               std::size_t capacity,
@@ -129,6 +170,7 @@ void write_state(const TrainState& state, StepDocument& document) {
     arrays["state/best_step"] = Array::scalar(state.best_step);
     write_evaluated(state.memory, "state/memory", document);
     arrays["state/tried_in_templates"] = Array::list(state.tried_in_templates);
+    write_history(state, document);
     arrays["state/without_gain"] = Array::scalar(state.without_gain);
     arrays["state/noise_floor"] = Array::scalar(state.noise_floor);
     arrays["state/calls"] = Array::scalar(state.usage.calls);
@@ -152,6 +194,7 @@ TrainState read_state(const StepDocument& document) {
     state.best_step = document.integer("state/best_step");
     state.memory = read_evaluated("state/memory", document);
     state.tried_in_templates = document.texts("state/tried_in_templates");
+    read_history(state, document);
     state.without_gain = document.integer("state/without_gain");
     state.noise_floor = document.real("state/noise_floor");
     state.usage = {.calls = document.integer("state/calls"),

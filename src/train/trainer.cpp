@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <fstream>
 
 #include <fmt/format.h>
@@ -152,6 +153,7 @@ class Training {
         backend_seconds_ = context_.engine.times().backend - before.backend;
         waiting_seconds_ = context_.engine.times().waiting - before.waiting;
         note_tried_templates();
+        note_history();
         state_.current = chosen_parameters(*record_, state_.current);
         ++state_.steps_done;
         state_.usage += record_->usage;
@@ -169,6 +171,21 @@ class Training {
         state_.tried_in_templates.clear();
         for (const LayerParameters& layer : state_.current) {
             state_.tried_in_templates.push_back(layer.prompt);
+        }
+    }
+
+    void note_history() {
+        if (!context_.proposer.shows_history()) return;
+        state_.history.resize(state_.current.size());
+        const bool is_share = context_.network.scoring().objective == Objective::accuracy;
+        for (const LayerRecord& layer : record_->layers) {
+            for (const CandidateScore& score : layer.scores) {
+                if (score.scored == 0) continue;
+                const double worth = is_share ? score.mean() : std::exp(score.mean());
+                note_tried(state_.history[layer.layer],
+                           {layer.candidates[score.candidate].parameters.prompt, 100.0 * worth},
+                           context_.proposer.spec().history);
+            }
         }
     }
 

@@ -40,12 +40,19 @@ struct TemplateSpec {
     std::optional<std::string> separator;  ///< before the target; default: scoring's, "" with chat
 };
 
+/// Which training examples a layer shows.
+enum class FewShotChoice {
+    random,    ///< any
+    balanced,  ///< the classes in equal shares
+};
+
 struct LayerSpec {
     std::vector<std::string> prompts;  ///< initial prompts; the first is the incumbent
     std::vector<TemplateSpec> templates;
     bool train = true;
     std::size_t few_shot = 0;  ///< training examples shown in {{examples}} or before the template
-    int max_tokens = 64;       ///< of a generated output
+    FewShotChoice few_shot_choice = FewShotChoice::random;
+    int max_tokens = 64;  ///< of a generated output
     double temperature = 0.0;
     std::vector<std::string> stop;
     /// What the next layer sees: {{input}} and {{output}}; absent: the output alone.
@@ -84,7 +91,8 @@ struct ScoringSpec {
 // ---- training ----------------------------------------------------------------------------------
 
 /// How proposals are asked for. Variables: {{message}}, {{prompt}}, {{#successes}}, {{#errors}},
-/// {{#examples}} (each with {{input}}, {{target}}, {{output}}), {{classes}}.
+/// {{#examples}} (each with {{input}}, {{target}}, {{output}}), {{#history}} (with {{prompt}}, {{score}}),
+/// {{classes}}.
 struct ProposalTemplateSpec {
     std::string name;  ///< a built-in name when `text` is empty
     std::string text;
@@ -94,9 +102,9 @@ struct ProposalTemplateSpec {
 
 /// Names of the templates that a job may use without writing them out; those in "_few_shot" are plain
 /// completions that show how it is done, for models that follow a pattern better than a request.
-inline constexpr std::array<std::string_view, 6> kBuiltInProposals{
-    "errors",          "induction",          "paraphrase",
-    "errors_few_shot", "induction_few_shot", "paraphrase_few_shot"};
+inline constexpr std::array<std::string_view, 8> kBuiltInProposals{
+    "errors",     "errors_few_shot",     "induction", "induction_few_shot",
+    "paraphrase", "paraphrase_few_shot", "history",   "history_few_shot"};
 
 struct ProposalSpec {
     std::vector<ProposalTemplateSpec> templates;  ///< cycled over the proposals of a step
@@ -105,6 +113,7 @@ struct ProposalSpec {
     int max_tokens = 48;
     std::vector<std::string> stop;  ///< a reply ends before the first of these
     std::size_t examples = 6;       ///< most examples shown of each kind
+    std::size_t history = 20;       ///< most scored prompts shown in {{#history}}
     std::size_t block = 6;          ///< generations decoded together: one unit
 };
 

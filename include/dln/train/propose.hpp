@@ -28,6 +28,14 @@ struct ShownExample {
 /// The names of a network's classes, comma separated; empty without classes.
 [[nodiscard]] std::string class_names(const Network& network);
 
+/// A prompt that was tried and what it was worth.
+struct TriedPrompt {
+    std::string prompt;
+    double score =
+        0.0;  ///< of 100: the geometric mean probability of the targets, or the share of right answers
+    friend bool operator==(const TriedPrompt&, const TriedPrompt&) = default;
+};
+
 /// What the proposals of a step are made from.
 struct ProposalInput {
     std::uint64_t seed = 0;
@@ -36,6 +44,7 @@ struct ProposalInput {
     std::vector<ShownExample> batch;
     /// Prompts to start from: the incumbent first, then the memory; cycled over the proposals.
     std::vector<std::string> prompts;
+    std::vector<TriedPrompt> history;  ///< best first
     std::string classes;  ///< names of the classes, comma separated; empty without classes
 };
 
@@ -59,6 +68,8 @@ class Proposer {
                                                    const FitsContext& fits) const;
     /// Name of the template that proposal `index` uses.
     [[nodiscard]] const std::string& template_name(std::size_t index) const;
+    /// True when some template shows prompts tried before.
+    [[nodiscard]] bool shows_history() const noexcept;
     /// 0 .. count-1 ordered by template, so that neighbours have most of their context in common.
     [[nodiscard]] std::vector<std::size_t> by_template(std::size_t count) const;
 

@@ -10,6 +10,7 @@
 #include "dln/llm/backend.hpp"
 #include "dln/network/parameters.hpp"
 #include "dln/store/checkpoint_store.hpp"
+#include "dln/train/propose.hpp"
 
 namespace dln {
 
@@ -43,11 +44,17 @@ struct TrainState {
     std::vector<Evaluated> memory;  ///< the best on dev, best first
     /// By layer, the prompt that the last step tried in all templates; empty before the first step.
     std::vector<std::string> tried_in_templates;
+    /// By layer, prompts with the best scores that steps gave them, best first, each once; empty where no
+    /// proposal shows them.
+    std::vector<std::vector<TriedPrompt>> history;
     std::int64_t without_gain = 0;  ///< dev evaluations since the last gain
     double noise_floor = 0.0;       ///< nats, measured before the first step
     Usage usage;                    ///< of all steps and dev evaluations so far
     friend bool operator==(const TrainState&, const TrainState&) = default;
 };
+
+/// Puts a candidate's newest score into a layer's history, which keeps the `capacity` best.
+void note_tried(std::vector<TriedPrompt>& history, const TriedPrompt& tried, std::size_t capacity);
 
 /// Puts `evaluated` into the memory: the `capacity` best, sorted, each parameters once.
 void remember(TrainState& state,

@@ -1,6 +1,7 @@
 #include "dln/network/network.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -153,6 +154,25 @@ TEST(FewShot, ExamplesLookLikeCallsWithoutAPrompt) {
     EXPECT_EQ(network.context(0, {"P", 0}, "x").text,
               "Input: " + std::string(example.input) + "\nLabel: " + std::string(example.target) +
                   "\n\nP\nInput: x\nLabel:");
+}
+
+TEST(FewShot, BalancedChoiceShowsTheClassesInEqualShares) {
+    Dataset data;
+    for (int i = 0; i < 40; ++i) data.add("x" + std::to_string(i), i % 10 == 0 ? "yes" : "no");
+    Job job = class_job();
+    job.network.layers[0].few_shot = 6;
+    job.network.layers[0].few_shot_choice = FewShotChoice::balanced;
+    for (job.seed = 1; job.seed < 5; ++job.seed) {
+        const Network network(job, data);
+        EXPECT_EQ(std::ranges::count_if(network.few_shot_examples(),
+                                        [&](std::size_t i) { return data[i].target == "yes"; }),
+                  3);
+    }
+    job.network.layers[0].few_shot = 12;  // there are four with "yes"
+    const Network network(job, data);
+    const std::set<std::size_t> shown(network.few_shot_examples().begin(),
+                                      network.few_shot_examples().end());
+    EXPECT_THAT(shown, SizeIs(12));
 }
 
 TEST(FewShot, TemplateMayPlaceTheExamples) {

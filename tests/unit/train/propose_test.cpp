@@ -43,6 +43,18 @@ std::string text_of(const Proposer& proposer, const ProposalInput& input, std::s
     return item ? item->context.text : "(nothing)";
 }
 
+TEST(Proposer, ShowsTriedPromptsWorstFirstAndNoMoreThanTheJobAllows) {
+    ProposalSpec spec =
+        spec_of({{.name = "h", .text = "{{#history}}[{{prompt}} {{score}}]{{/history}}"}});
+    spec.history = 2;
+    ProposalInput input = input_of(1);
+    input.history = {{"best", 91.6}, {"good", 70.2}, {"poor", 12.0}};
+    EXPECT_EQ(text_of(Proposer(spec), input, 0), "[good 70][best 92]");
+    EXPECT_TRUE(Proposer(spec).shows_history());
+    EXPECT_FALSE(Proposer(spec_of({{.name = "errors"}})).shows_history());
+    EXPECT_TRUE(Proposer(spec_of({{.name = "history_few_shot"}})).shows_history());
+}
+
 TEST(Proposer, CyclesTemplatesAndThenPrompts) {
     const Proposer proposer(
         spec_of({{.name = "a", .text = "A {{prompt}}"}, {.name = "b", .text = "B {{prompt}}"}}));

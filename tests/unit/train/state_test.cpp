@@ -100,6 +100,16 @@ TEST(Remember, NothingWithoutCapacity) {
     EXPECT_THAT(remembering({evaluated("a", -10)}, 0).memory, IsEmpty());
 }
 
+TEST(NoteTried, KeepsTheBestWithTheirNewestScores) {
+    std::vector<TriedPrompt> history;
+    for (const TriedPrompt& tried :
+         {TriedPrompt{"a", 10}, {"b", 30}, {"c", 20}, {"b", 5}, {"d", 20}}) {
+        note_tried(history, tried, 3);
+    }
+    EXPECT_THAT(history,
+                ElementsAre(TriedPrompt{"c", 20}, TriedPrompt{"d", 20}, TriedPrompt{"a", 10}));
+}
+
 TrainState full_state() {
     const NetworkParameters odd{{std::string("a\0b\xff {{x}}\n", 12), 1}, {"", 0}};
     return {.steps_done = 7,
@@ -108,6 +118,7 @@ TrainState full_state() {
             .best_step = 5,
             .memory = {{{{"m", 0}, {"n", 2}}, dev(3, -7)}, {odd, dev(2, -8)}},
             .tried_in_templates = {"P"},
+            .history = {{}, {{"best", 81.5}, {"next", 3.25}}},
             .without_gain = 2,
             .noise_floor = 1.0 / 3.0,
             .usage = {1, 2, 3, 4, 5, 6, 7, 8}};
