@@ -152,6 +152,17 @@ Codec<TrainSpec> train_fields() {
                "Prompts compared in a step: the incumbent and `candidates` - 1 proposals.")
         .field("proposals", &TrainSpec::proposals, proposals(),
                "How candidate prompts are generated.")
+        .field(
+            "select", &TrainSpec::select,
+            choice<SelectMode>({{SelectMode::exact, "exact"}, {SelectMode::racing, "racing"}}),
+            "`exact`: all candidates are scored on all examples; `racing`: proposals are scored "
+            "block by block, and those that surely lose are dropped, so that more can be compared "
+            "for the same requests.")
+        .field("racing_block", &TrainSpec::racing_block, integer<std::size_t>(1, 100'000),
+               "Examples scored between two decisions of a race.")
+        .field("racing_risk", &TrainSpec::racing_risk,
+               number({.high = 0.5, .low_open = true, .high_open = true}),
+               "Chance that a decision drops a candidate that is as good as the leader.")
         .field("posterior", &TrainSpec::posterior, posterior_fields(),
                "Latents of a network of several layers.")
         .field("trust_factor", &TrainSpec::trust_factor, number(),

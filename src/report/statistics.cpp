@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <boost/math/distributions/binomial.hpp>
 #include <boost/math/distributions/normal.hpp>
+#include <boost/math/distributions/students_t.hpp>
 
 #include "dln/error.hpp"
 
@@ -41,6 +43,22 @@ PairedTest mcnemar(const std::vector<bool>& first, const std::vector<bool>& seco
         test.p_value = std::min(1.0, 2.0 * boost::math::cdf(fair, fewer));
     }
     return test;
+}
+
+double lower_bound_of_mean(std::span<const double> differences, double confidence) {
+    DLN_ASSERT(confidence > 0.0 && confidence < 1.0, "{}", confidence);
+    constexpr std::size_t kFewest = 3;
+    if (differences.size() < kFewest) return -std::numeric_limits<double>::infinity();
+    const double n = static_cast<double>(differences.size());
+    double sum = 0.0;
+    for (const double difference : differences) sum += difference;
+    const double mean = sum / n;
+    double squares = 0.0;
+    for (const double difference : differences)
+        squares += (difference - mean) * (difference - mean);
+    const double error = std::sqrt(squares / (n - 1.0) / n);
+    const boost::math::students_t distribution(n - 1.0);
+    return mean - boost::math::quantile(distribution, confidence) * error;
 }
 
 }  // namespace dln

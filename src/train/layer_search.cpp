@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "dln/error.hpp"
+#include "dln/train/racing.hpp"
 
 namespace dln {
 namespace {
@@ -105,6 +106,7 @@ void LayerSearch::propose(ProposalInput input) {
 void LayerSearch::ask_round() {
     const std::size_t count = context_.job.train.candidates - 1;
     const std::size_t before = layer_.proposals.size();
+    is_round_open_ = true;
     layer_.proposals.resize(before + count);
     const std::size_t block = std::max<std::size_t>(context_.proposer.spec().block, 1);
     const std::vector<std::size_t> order = context_.proposer.by_template(count);
@@ -184,6 +186,7 @@ void LayerSearch::take_replies(TaskId generate, const std::vector<std::size_t>& 
 // New prompts are tried in the template that did best with the prompts already known, which are scored while
 // proposals are written; the next step tries the winner in all templates.
 void LayerSearch::known_are_scored() {
+    may_compare_ = true;
     if (!template_index_) {
         const std::vector<StepCandidate> known = known_candidates();
         template_index_ = known[best_of(known)].parameters.template_index;
@@ -193,21 +196,91 @@ void LayerSearch::known_are_scored() {
 
 void LayerSearch::ask_waiting() {
     if (!template_index_) return;
-    for (const std::size_t proposal : waiting_) seam_.ask(candidate_of(proposal));
-    waiting_.clear();
-    if (blocks_under_way_ > 0 || round_ + 1 >= rounds_) return;
-    ++round_;
+    const bool races = context_.job.train.select == SelectMode::racing;
+    if (!races) {
+        for (const std::size_t proposal : waiting_) seam_.ask(candidate_of(proposal));
+        waiting_.clear();
+    }
+    if (!is_round_open_ || blocks_under_way_ > 0) return;
+    // All start together, so that a decision does not depend on who arrived first.
+    if (races && !may_compare_) return;
+    is_round_open_ = false;
+    if (races) return start_race();
+    when_scored(all_candidates(), [this] { all_are_scored(); });
+}
+
+void LayerSearch::when_scored(const std::vector<StepCandidate>& candidates,
+                              std::function<void()> what) {
     std::vector<TaskId> needs;
-    for (const StepCandidate& candidate : all_candidates()) {
+    for (const StepCandidate& candidate : candidates) {
         const std::vector<TaskId> tasks = seam_.tasks(candidate.parameters);
         needs.insert(needs.end(), tasks.begin(), tasks.end());
     }
     graph_.add({.needs = std::move(needs),
-                .expand = [this]() -> std::vector<Unit> {
-                    end_round();
+                .expand = [what = std::move(what)]() -> std::vector<Unit> {
+                    what();
                     return {};
                 },
                 .cells = 0});
+}
+
+void LayerSearch::start_race() {
+    racers_.clear();
+    const std::vector<StepCandidate> known = known_candidates();
+    for (const std::size_t proposal : waiting_) {
+        const LayerParameters racer = candidate_of(proposal);
+        const auto is_known = std::ranges::any_of(
+            known, [&](const StepCandidate& other) { return other.parameters == racer; });
+        const bool is_new =
+            seam_.tasks(racer).empty() && std::ranges::find(racers_, racer) == racers_.end();
+        if (!is_known && is_new) racers_.push_back(racer);
+    }
+    waiting_.clear();
+    lap_ = 0;
+    run_lap();
+}
+
+void LayerSearch::run_lap() {
+    if (racers_.empty() || lap_ == seam_.ranked_groups.size()) return all_are_scored();
+    for (const LayerParameters& racer : racers_) {
+        seam_.ask_on(racer, seam_.ranked_groups[lap_].first);
+    }
+    when_scored(all_candidates(), [this] { end_lap(); });
+}
+
+void LayerSearch::end_lap() {
+    ++lap_;
+    std::vector<std::size_t> seen;
+    for (std::size_t group = 0; group < lap_; ++group) {
+        const std::vector<std::size_t>& positions = seam_.ranked_groups[group].second;
+        seen.insert(seen.end(), positions.begin(), positions.end());
+    }
+    // Known candidates may lead, but do not race: they are scored on everything.
+    std::vector<ExampleValues> values;
+    for (const StepCandidate& known : known_candidates()) {
+        values.push_back(seam_.values(known.parameters));
+    }
+    std::vector<std::size_t> racing;
+    for (const LayerParameters& racer : racers_) {
+        racing.push_back(values.size());
+        values.push_back(seam_.values(racer));
+    }
+    const std::size_t first = values.size() - racers_.size();
+    std::vector<LayerParameters> left;
+    for (const std::size_t k : still_racing(values, racing, seen, context_.job.train.racing_risk)) {
+        left.push_back(racers_[k - first]);
+    }
+    for (LayerParameters& racer : racers_) {
+        if (std::ranges::find(left, racer) == left.end()) dropped_.push_back(std::move(racer));
+    }
+    racers_ = std::move(left);
+    run_lap();
+}
+
+void LayerSearch::all_are_scored() {
+    if (round_ + 1 >= rounds_) return;
+    ++round_;
+    end_round();
 }
 
 void LayerSearch::end_round() {
@@ -229,22 +302,29 @@ std::vector<StepCandidate> LayerSearch::all_candidates() const {
     return candidates;
 }
 
-std::size_t LayerSearch::best_of(const std::vector<StepCandidate>& candidates) const {
+std::vector<CandidateScore> LayerSearch::scores_of(
+    const std::vector<StepCandidate>& candidates) const {
     std::vector<CandidateScore> scores;
     for (std::size_t k = 0; k < candidates.size(); ++k) {
         scores.push_back(score_of(k, seam_.values(candidates[k].parameters), record_.ranked_on));
+    }
+    return scores;
+}
+
+std::size_t LayerSearch::best_of(const std::vector<StepCandidate>& candidates) const {
+    std::vector<CandidateScore> scores = scores_of(candidates);
+    for (std::size_t k = 0; k < candidates.size(); ++k) {
+        const bool is_dropped =
+            std::ranges::find(dropped_, candidates[k].parameters) != dropped_.end();
+        if (is_dropped) scores[k].scored = 0;
     }
     return select_best(scores, min_scored(context_, record_), tie_margin(context_, state_));
 }
 
 void LayerSearch::finish() {
     layer_.candidates = all_candidates();
-    for (std::size_t k = 0; k < layer_.candidates.size(); ++k) {
-        layer_.scores.push_back(
-            score_of(k, seam_.values(layer_.candidates[k].parameters), record_.ranked_on));
-    }
-    layer_.chosen =
-        select_best(layer_.scores, min_scored(context_, record_), tie_margin(context_, state_));
+    layer_.scores = scores_of(layer_.candidates);
+    layer_.chosen = best_of(layer_.candidates);
 }
 
 }  // namespace dln

@@ -18,10 +18,14 @@ namespace dln {
 struct SearchSeam {
     /// Has a candidate scored, now or as soon as that is possible.
     std::function<void(const LayerParameters&)> ask;
+    /// The same on one group of positions only.
+    std::function<void(const LayerParameters&, std::size_t group)> ask_on;
     /// The tasks of a candidate's scores that are there.
     std::function<std::vector<TaskId>(const LayerParameters&)> tasks;
     /// What a candidate is worth. Pre: its tasks are complete, and the samples are weighted.
     std::function<ExampleValues(const LayerParameters&)> values;
+    /// The groups of positions that candidates are compared on.
+    std::vector<std::pair<std::size_t, std::vector<std::size_t>>> ranked_groups;
 };
 
 class LayerSearch {
@@ -55,8 +59,15 @@ class LayerSearch {
     void ask_round();
     void take_replies(TaskId generate, const std::vector<std::size_t>& asked);
     void ask_waiting();
+    void when_scored(const std::vector<StepCandidate>& candidates, std::function<void()> what);
+    void start_race();
+    void run_lap();
+    void end_lap();
+    void all_are_scored();
     [[nodiscard]] LayerParameters candidate_of(std::size_t proposal) const;
     [[nodiscard]] std::vector<StepCandidate> all_candidates() const;
+    [[nodiscard]] std::vector<CandidateScore> scores_of(
+        const std::vector<StepCandidate>& candidates) const;
     [[nodiscard]] std::size_t best_of(const std::vector<StepCandidate>& candidates) const;
     void end_round();
 
@@ -69,7 +80,12 @@ class LayerSearch {
     std::size_t rounds_;
     std::size_t round_ = 0;
     std::size_t blocks_under_way_ = 0;
+    bool is_round_open_ = false;  // proposals of the round are not all on their way to scores yet
     ProposalInput input_;
+    bool may_compare_ = false;  // known candidates are scored, and samples weighted
+    std::vector<LayerParameters> racers_;
+    std::vector<LayerParameters> dropped_;  // by a race: their scores are of its first laps
+    std::size_t lap_ = 0;
     std::vector<std::size_t> waiting_;           // proposals whose template is not known yet
     std::optional<std::size_t> template_index_;  // that new prompts are tried in
     std::vector<TaskId> proposal_tasks_;

@@ -63,13 +63,16 @@ class Step {
     [[nodiscard]] const PosteriorSpec& posterior() const { return job().posterior; }
     [[nodiscard]] bool needs_terms() const { return depth_ > 1 && values_->needs_terms(); }
     // With held-out ranking the first half of the batch makes proposals and the second ranks them. A network
-    // with latents works in blocks, whose later requests wait for nothing but their own earlier ones.
+    // with latents works in blocks, whose later requests wait for nothing but their own earlier ones; so does a race.
     void make_groups() {
         const std::size_t count = record_.batch.size();
         shown_count_ = job().held_out_ranking && count >= 2 ? count / 2 : count;
         const std::size_t first_ranked = shown_count_ == count ? 0 : shown_count_;
         for (std::size_t i = first_ranked; i < count; ++i) record_.ranked_on.push_back(i);
-        const std::size_t block = depth_ == 1 ? count : context_.network.scoring().block;
+        const bool races = job().select == SelectMode::racing;
+        const std::size_t block = races         ? job().racing_block
+                                  : depth_ == 1 ? count
+                                                : context_.network.scoring().block;
         for (std::size_t first = 0; first < count;) {
             const std::size_t limit = first < first_ranked ? first_ranked : count;
             PositionGroup group{.positions = {}, .ranked = first >= first_ranked};
@@ -82,6 +85,15 @@ class Step {
         is_released_.resize(groups_.size(), false);
     }
 
+    [[nodiscard]] std::vector<std::pair<std::size_t, std::vector<std::size_t>>> ranked_groups()
+        const {
+        std::vector<std::pair<std::size_t, std::vector<std::size_t>>> ranked;
+        for (std::size_t g = 0; g < groups_.size(); ++g) {
+            if (groups_[g].ranked) ranked.emplace_back(g, groups_[g].positions);
+        }
+        return ranked;
+    }
+
     void make_searches() {
         record_.layers.reserve(depth_);
         for (std::size_t l = 0; l < depth_; ++l) {
@@ -91,9 +103,12 @@ class Step {
                 context_, state_, graph_, record_, record_.layers.back(),
                 SearchSeam{
                     .ask = [this, l](const LayerParameters& it) { scores_->ask(l, it); },
+                    .ask_on = [this, l](const LayerParameters& it,
+                                        std::size_t group) { scores_->ask_on(l, it, group); },
                     .tasks = [this, l](const LayerParameters& it) { return scores_->tasks(l, it); },
                     .values = [this,
-                               l](const LayerParameters& it) { return values_->values(l, it); }},
+                               l](const LayerParameters& it) { return values_->values(l, it); },
+                    .ranked_groups = ranked_groups()},
                 l + 1 < depth_ ? job().hidden_steps : 1);
         }
     }

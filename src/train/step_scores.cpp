@@ -74,32 +74,39 @@ void StepScores::add_group(std::size_t group) {
     for (const Key& key : order_) ask_group(key, asked_.at(key), group);
 }
 
-void StepScores::ask(std::size_t layer, const LayerParameters& candidate, bool everywhere) {
-    const Key key{layer, candidate};
+StepScores::Asked& StepScores::entry_of(const Key& key) {
     const auto [entry, is_new] = asked_.try_emplace(key);
-    Asked& asked = entry->second;
     if (is_new) {
         order_.push_back(key);
-        asked.tasks.resize(groups_.size());
+        entry->second.wanted.resize(groups_.size(), false);
+        entry->second.tasks.resize(groups_.size());
     }
-    asked.everywhere = asked.everywhere || everywhere;
-    for (std::size_t group = 0; group < groups_.size(); ++group) ask_group(key, asked, group);
+    return entry->second;
+}
+
+void StepScores::ask(std::size_t layer, const LayerParameters& candidate, bool everywhere) {
+    const Key key{layer, candidate};
+    Asked& asked = entry_of(key);
+    for (std::size_t group = 0; group < groups_.size(); ++group) {
+        asked.wanted[group] = asked.wanted[group] || everywhere || groups_[group].ranked;
+        ask_group(key, asked, group);
+    }
+}
+
+void StepScores::ask_on(std::size_t layer, const LayerParameters& candidate, std::size_t group) {
+    const Key key{layer, candidate};
+    Asked& asked = entry_of(key);
+    asked.wanted[group] = true;
+    ask_group(key, asked, group);
 }
 
 void StepScores::take_over(std::size_t group, TaskId task) {
-    const Key key{context_.network.depth() - 1, incumbent_.back()};
-    const auto [entry, is_new] = asked_.try_emplace(key);
-    if (is_new) {
-        order_.push_back(key);
-        entry->second.tasks.resize(groups_.size());
-    }
-    entry->second.tasks[group] = task;
+    entry_of({context_.network.depth() - 1, incumbent_.back()}).tasks[group] = task;
 }
 
 void StepScores::ask_group(const Key& key, Asked& asked, std::size_t group) {
     const auto& [layer, candidate] = key;
-    const bool is_wanted = groups_[group].ranked || asked.everywhere;
-    if (!is_wanted || !is_ready_[group] || asked.tasks[group]) return;
+    if (!asked.wanted[group] || !is_ready_[group] || asked.tasks[group]) return;
     asked.tasks[group] = is_judged_by_answers(layer) ? add_answers(layer, candidate, group)
                                                      : add_layer_task(layer, candidate, group);
 }

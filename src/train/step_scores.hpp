@@ -37,6 +37,8 @@ class StepScores {
     void add_group(std::size_t group);
     /// Scores a candidate of `layer` on all ranked groups, or on all groups; once, however often it is asked.
     void ask(std::size_t layer, const LayerParameters& candidate, bool everywhere = false);
+    /// Scores a candidate on one group alone, if it is ready.
+    void ask_on(std::size_t layer, const LayerParameters& candidate, std::size_t group);
     /// A task that measured the last layer's incumbent on `group` already.
     void take_over(std::size_t group, TaskId task);
     /// Instead of a layer: the last one without the residual before it.
@@ -64,7 +66,7 @@ class StepScores {
         std::vector<std::optional<std::size_t>> place;  // [position in the group][column]
     };
     struct Asked {
-        bool everywhere = false;
+        std::vector<bool> wanted;                  // by group
         std::vector<std::optional<TaskId>> tasks;  // by group
     };
     using Key = std::pair<std::size_t, LayerParameters>;
@@ -76,6 +78,7 @@ class StepScores {
     [[nodiscard]] Measure measure_of(std::size_t layer) const;
     [[nodiscard]] Items items_of(std::size_t layer, std::size_t group) const;
     [[nodiscard]] bool wants_forward(std::size_t layer, std::size_t position) const;
+    [[nodiscard]] Asked& entry_of(const Key& key);
     void ask_group(const Key& key, Asked& asked, std::size_t group);
     [[nodiscard]] TaskId add_layer_task(std::size_t layer,
                                         const LayerParameters& candidate,

@@ -178,6 +178,15 @@ class Ranks(RankCounts):
         )
         self.expect_equal_on(1, 2, 3, 4)
 
+    def test_races_are_equal_on_any_number_of_ranks(self):
+        self.write_job(
+            network={"layers": TWO},
+            train=deep_train(
+                select="racing", racing_block=2, racing_risk=0.4, candidates=8, hidden_steps=2
+            ),
+        )
+        self.expect_equal_on(1, 2, 4)
+
     def test_three_layers_that_generate_are_equal_on_any_number_of_ranks(self):
         self.write_job(
             classes=[],

@@ -148,12 +148,22 @@ struct PosteriorSpec {
     bool argmax = false;
 };
 
+/// How candidates are compared.
+enum class SelectMode {
+    exact,   ///< each on all ranked examples
+    racing,  ///< those that surely lose are not scored further
+};
+
 struct TrainSpec {
     std::int64_t steps = 10;
     std::size_t batch_size = 20;
     bool class_balanced = true;   ///< batches balanced by target (class jobs)
     std::size_t candidates = 10;  ///< the incumbent and candidates-1 proposals
     ProposalSpec proposals;
+    SelectMode select = SelectMode::exact;
+    std::size_t racing_block = 4;  ///< examples between two decisions of a race
+    double racing_risk =
+        0.05;  ///< of dropping a candidate that is as good as the leader, a decision
     PosteriorSpec posterior;
     double trust_factor = 0.0;  ///< weight of the last layer's KL from the incumbent
     double logp_penalty = 0.0;  ///< weight of hidden layers' log p of latents that led to errors

@@ -2,6 +2,7 @@
 // Intervals and paired tests for evaluations. Pure.
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
 namespace dln {
@@ -26,5 +27,9 @@ struct PairedTest {
 
 /// Pre: both have the same size. No discordant pair: p = 1.
 [[nodiscard]] PairedTest mcnemar(const std::vector<bool>& first, const std::vector<bool>& second);
+
+/// The one-sided lower confidence bound of the mean of paired differences (Student's t); minus infinity for
+/// fewer than three, which say nothing of their spread.
+[[nodiscard]] double lower_bound_of_mean(std::span<const double> differences, double confidence);
 
 }  // namespace dln

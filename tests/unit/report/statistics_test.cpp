@@ -1,5 +1,7 @@
 #include "dln/report/statistics.hpp"
 
+#include <limits>
+
 #include <gtest/gtest.h>
 
 #include "dln/error.hpp"
@@ -74,6 +76,17 @@ TEST(McNemar, SeesNoDifferenceWithoutDiscordantPairs) {
 
 TEST(McNemar, RefusesDifferentNumbersOfExamples) {
     EXPECT_THROW((void)mcnemar({true}, {}), InternalError);
+}
+
+TEST(LowerBoundOfMean, IsThatOfStudentsT) {
+    // mean 1, standard error 0.0408248, t(3; 0.95) = 2.3533634
+    EXPECT_NEAR(lower_bound_of_mean(std::vector{1.0, 1.1, 0.9, 1.0}, 0.95), 0.9039244, 1e-6);
+    EXPECT_DOUBLE_EQ(lower_bound_of_mean(std::vector{2.0, 2.0, 2.0}, 0.95), 2.0);
+}
+
+TEST(LowerBoundOfMean, TwoDifferencesSayNothing) {
+    EXPECT_EQ(lower_bound_of_mean(std::vector{5.0, 5.0}, 0.95),
+              -std::numeric_limits<double>::infinity());
 }
 
 }  // namespace
