@@ -1,0 +1,71 @@
+"""The jobs in jobs/: each is installed, and trains."""
+
+import json
+import os
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
+
+# pylint: disable=wrong-import-position
+from dln_program import EmbeddedTest, ProgramTest, json_lines
+from fake_llm_server import FakeServer
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+JOBS = ROOT / "jobs"
+LAYERS = {"quickstart": 1, "server": 1, "two_layers": 2, "two_layers_server": 2, "three_layers": 3}
+WORDS = {"positive": ("joy", "calm", "hope", "kind"), "negative": ("loss", "fear", "ruin", "cruel")}
+
+
+class JobTest(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        words = [{"input": word, "target": target} for target, all_of in WORDS.items() for word in all_of]
+        for name in ("train", "dev", "test"):
+            self.write(f"{name}.jsonl", json_lines(words))
+
+    def expect_trains(self, job, *sets, **options):
+        """As the file says, but one small step on the test's data; returns the run's result."""
+        sets = [f"/data/{name}={self.dir / name}.jsonl" for name in ("train", "dev", "test")] + list(sets)
+        sets += [f"/run_dir={self.dir / 'run'}", "/train/steps=1", "/train/batch_size=4", "/train/candidates=3"]
+        self.succeed("train", JOBS / f"{job}.json", *(word for one in sets for word in ("--set", one)), **options)
+        result = json.loads((self.dir / "run/result.json").read_text())
+        self.assertEqual(len(json.loads((self.dir / "run/prompts.json").read_text())["layers"]), LAYERS[job])
+        self.assertEqual((result["test"]["examples"], result["test"]["failures"]), (8, 0))
+
+
+class Jobs(JobTest):
+    def test_every_job_is_listed_here_and_installed(self):
+        names = sorted(path.stem for path in JOBS.glob("*.json") if path.name != "job.schema.json")
+        self.assertEqual(names, sorted(LAYERS))
+        installed = (ROOT / "CMakeLists.txt").read_text()
+        for name in names:
+            self.assertIn(f"jobs/{name}.json", installed)
+
+    def test_jobs_for_servers_train_through_one(self):
+        for job in ("server", "two_layers_server"):
+            with self.subTest(job=job), FakeServer() as server:
+                address = f"http://127.0.0.1:{server.port}"
+                self.expect_trains(job, f"/backend/endpoints/0/address={address}")
+                (self.dir / "run").rename(self.dir / job)
+
+
+for _job in LAYERS:
+    setattr(
+        Jobs,
+        f"test_{_job}_trains_with_scripted_replies",
+        lambda self, job=_job: self.expect_trains(job, '/backend={"kind": "scripted"}'),
+    )
+
+
+class SeveralLayers(EmbeddedTest, JobTest):
+    def test_two_layers_train_with_the_model_on_two_ranks(self):
+        self.expect_trains("two_layers", ranks=2, timeout=400)
+
+    def test_three_layers_train_with_the_model_on_two_ranks(self):
+        self.expect_trains("three_layers", "/train/posterior/samples=2", ranks=2, timeout=400)
+
+
+if __name__ == "__main__":
+    unittest.main()
