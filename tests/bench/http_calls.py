@@ -57,7 +57,7 @@ class Bench:
         with open(self.folder / f"{name}.jsonl", "w", encoding="utf-8") as file:
             file.writelines(json.dumps(one) + "\n" for one in examples(count))
 
-    def write_job(self, server, endpoint, train=None, scoring=None, **backend):
+    def write_job(self, server, endpoint, train=None, scoring=None, network=None, **backend):
         self.runs += 1
         job = {
             "name": "bench",
@@ -65,7 +65,7 @@ class Bench:
             "run_dir": f"run-{self.runs}",
             "data": {"train": "train.jsonl", "dev": "dev.jsonl", "test": "test.jsonl"},
             "classes": ["no", "yes"],
-            "network": {"layers": [{"prompt": "Is this about a garden?"}]},
+            "network": network or {"layers": [{"prompt": "Is this about a garden?"}]},
             "train": train or {},
             "scoring": scoring or {},
             "backend": {
