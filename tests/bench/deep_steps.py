@@ -31,9 +31,10 @@ def requests_without_sharing(file, forms):
 
 
 class DeepBench(Bench):
-    def steps(self, ranks, objective, posterior):
-        """Step files of a run on the fake server, the first step left out: connections are made in it."""
-        with fake_llm_server.FakeServer("--latency-ms", LATENCY_MS) as server:
+    def steps(self, ranks, objective, posterior, latency_ms=LATENCY_MS):
+        """Step files of a run on the fake server, without the first step, in which connections are made, and those
+        that had nothing to learn."""
+        with fake_llm_server.FakeServer("--latency-ms", latency_ms) as server:
             train = {
                 "steps": 4 if QUICK else 8,
                 "batch_size": BATCH,
@@ -48,7 +49,10 @@ class DeepBench(Bench):
             self.write_job(server, {"in_flight": 10_000}, train, scoring, network={"layers": LAYERS})
             self.write_data("test", 2)
             self.dln("train", "job.json", ranks=ranks)
-        return sorted((self.folder / f"run-{self.runs}" / "steps").glob("*.h5"))[2:]
+        for path in sorted((self.folder / f"run-{self.runs}" / "steps").glob("*.h5"))[2:]:
+            with h5py.File(path, "r") as file:
+                if not file["step/nothing_to_learn"][()]:
+                    yield file
 
     def step_against_its_chain(self, ranks, objective, speculate=False):
         """Forward through both layers, samples, their weights, proposals for the first layer, their scores; with
@@ -56,25 +60,33 @@ class DeepBench(Bench):
         chain = 4 if speculate else 6
         forms = CLASSES if objective == "class_log_prob" else 1
         seconds, sent, asked = [], [], []
-        for path in self.steps(ranks, objective, {"speculate": speculate}):
-            with h5py.File(path, "r") as file:
-                if file["step/nothing_to_learn"][()]:
-                    continue
-                seconds.append(float(file["timing/step_seconds"][()]))
-                sent.append(int(file["timing/step_requests"][()]))
-                asked.append(requests_without_sharing(file, forms))
+        for file in self.steps(ranks, objective, {"speculate": speculate}):
+            seconds.append(float(file["timing/step_seconds"][()]))
+            sent.append(int(file["timing/step_requests"][()]))
+            asked.append(requests_without_sharing(file, forms))
         how = f"two layers{', speculate' if speculate else ''}, {objective}"
-        figure(f"{how}, {ranks or 1} rank{'s' if ranks else ''}: time of a step / longest chain",
+        figure(f"{how}, {ranks or 1} rank{'s' if ranks else ''}: time / longest chain",
                statistics.median(seconds) / (chain * LATENCY_MS / 1000), at_most=1.15)  # fmt: skip
         if ranks == 0:
             figure(f"{how}: requests of a step", statistics.median(sent))
             figure(f"{how}: those that equal another, not sent",
                    100 * (1 - sum(sent) / sum(asked)), " %")  # fmt: skip
 
+    def calls_of_a_chain(self, speculate):
+        """Calls of a second, beside which the processor's time is short."""
+        seconds = [
+            float(file["timing/step_seconds"][()])
+            for file in self.steps(0, "log_prob", {"speculate": speculate}, latency_ms=1000)
+        ]
+        figure(f"two layers{', speculate' if speculate else ''}, log_prob, 1 s a call: time of a step",
+               min(seconds), " s")  # fmt: skip
+
 
 def main():
     with tempfile.TemporaryDirectory(prefix="dln-bench-") as folder:
         bench = DeepBench(folder)
+        for speculate in (False, True):
+            bench.calls_of_a_chain(speculate)
         for ranks in (0, 2):
             for objective in ("log_prob", "class_log_prob"):
                 for speculate in (False, True):
