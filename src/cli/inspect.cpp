@@ -83,6 +83,11 @@ void print_candidates(const StepDocument& document, std::size_t layer, const nlo
     const auto& means = document.reals(at + "/candidates/mean");
     const auto& scored = document.integers(at + "/candidates/scored");
     const auto chosen = static_cast<std::size_t>(document.integer(at + "/chosen"));
+    // A batch without an error ends a step before any candidate is scored.
+    if (std::ranges::all_of(scored, [](std::int64_t count) { return count == 0; })) {
+        fmt::print("\nlayer {}: no candidate was scored\n", layer + 1);
+        return;
+    }
     fmt::print("\nlayer {}\n{:>3} {:>10} {:>7} {:>8} {:<12} prompt\n", layer + 1, "", "mean",
                "scored", "template", "origin");
     for (std::size_t k = 0; k < prompts.size(); ++k) {
@@ -99,6 +104,7 @@ void print_latents(const StepDocument& document) {
     const auto& forward = document.at("step/latents/forward");
     const auto& sampled = document.at("step/latents/sampled");
     const auto& best = document.integers("step/weights/best");
+    if (best.empty()) return;  // nothing to learn: none was drawn
     const std::size_t samples = sampled.shape[1];
     const std::size_t hidden = sampled.shape[2];
     const auto& weights = document.reals("step/weights/values");

@@ -10,6 +10,7 @@
 #include "dln/network/scores.hpp"
 #include "dln/random/counter_rng.hpp"
 #include "dln/text/compare.hpp"
+#include "dln/text/utf8.hpp"
 
 #include "engine/payload.hpp"
 
@@ -248,11 +249,13 @@ void NetworkRunner::take_outputs(Active& unit, const GenerateReply& reply) const
             unit.fail(i, output.error);
             continue;
         }
-        unit.texts[i].push_back(output.text);
         if (!pass.is_measured()) {
-            pass.items[i].latents.push_back(output.text);
+            // White space around a latent is the model's habit, not a thought: samples have none either.
+            unit.texts[i].emplace_back(trim(output.text));
+            pass.items[i].latents.push_back(unit.texts[i].back());
             continue;
         }
+        unit.texts[i].push_back(output.text);
         const std::string target = target_of(pass, i);
         const bool right = spec.metric == Metric::number
                                ? number_present(output.text, target)

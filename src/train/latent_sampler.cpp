@@ -114,12 +114,15 @@ GenerateItem LatentSampler::item(std::size_t position,
                                  std::size_t layer) const {
     const Dataset& split = context_.splits[kTrainSplit];
     const Network& network = context_.network;
+    // Beside the forward pass nobody knows what it will have said by now.
+    const bool knows_forward = !context_.posterior.spec().speculate;
     const auto shown = [&](std::size_t of, const Trajectory& before) {
         const Example example = split[batch_[of]];
-        return PosteriorExample{
-            .input = network.layer_input(layer, example.input, before),
-            .target = std::string(example.target),
-            .output = latents_.has_forward[of] ? latents_.forward[of][layer] : std::string()};
+        return PosteriorExample{.input = network.layer_input(layer, example.input, before),
+                                .target = std::string(example.target),
+                                .output = knows_forward && latents_.has_forward[of]
+                                              ? latents_.forward[of][layer]
+                                              : std::string()};
     };
     PosteriorInput input{.seed = context_.job.seed,
                          .step = step_,
@@ -139,7 +142,7 @@ GenerateItem LatentSampler::item(std::size_t position,
                            .sample = sample});
         const std::size_t other = (position + 1 + random.below(batch_.size() - 1)) % batch_.size();
         // What a layer behind the first sees follows from a forward pass.
-        if (layer == 0 || latents_.has_forward[other]) {
+        if (layer == 0 || (knows_forward && latents_.has_forward[other])) {
             input.illustration = shown(other, latents_.forward[other]);
         }
     }

@@ -224,18 +224,39 @@ class Step {
     void release(std::size_t g) {
         is_released_[g] = true;
         if (!posterior().speculate) return sample(g);
-        if (is_sampled_[g]) latents_done(g);
+        if (is_sampled_[g] && !scores_before_forward()) latents_done(g);
     }
 
     void sample(std::size_t g) {
         const bool right_too = posterior().speculate || !posterior().rewrite_loss_only;
         sampler_->sample(groups_[g], right_too, [this, g] {
             is_sampled_[g] = true;
-            if (is_released_[g]) latents_done(g);
+            if (is_released_[g] || scores_before_forward()) latents_done(g);
         });
     }
 
+    // Samples drawn beside the forward pass are scored beside it, too, unless what is scored depends on it.
+    [[nodiscard]] bool scores_before_forward() const {
+        return posterior().speculate && !posterior().rewrite_loss_only &&
+               job().trust_factor == 0.0 && job().logp_penalty == 0.0;
+    }
+
     void latents_done(std::size_t g) {
+        if (!scores_before_forward()) apply_forward(g);
+        scores_->add_group(g);
+        if (posterior().log_q && needs_terms()) {
+            const std::vector<TaskId> tasks = sampler_->score_samples(groups_[g]);
+            log_q_tasks_.insert(log_q_tasks_.end(), tasks.begin(), tasks.end());
+        }
+        if (++latents_count_ < groups_.size()) return;
+        std::vector<TaskId> needs = term_tasks();
+        needs.insert(needs.end(), forward_.begin(), forward_.end());
+        when(std::move(needs), [this] { terms_are_scored(); });
+    }
+
+    // Right examples keep what the forward pass said where the job asks so, and an example without a forward
+    // pass has no samples.
+    void apply_forward(std::size_t g) {
         BatchLatents& latents = record_.latents;
         for (const std::size_t i : groups_[g].positions) {
             const bool keeps_forward = posterior().rewrite_loss_only && !latents.is_wrong[i];
@@ -246,12 +267,6 @@ class Step {
                 latents.is_drawn[sample] = latents.has_forward[i];
             }
         }
-        scores_->add_group(g);
-        if (posterior().log_q && needs_terms()) {
-            const std::vector<TaskId> tasks = sampler_->score_samples(groups_[g]);
-            log_q_tasks_.insert(log_q_tasks_.end(), tasks.begin(), tasks.end());
-        }
-        if (++latents_count_ == groups_.size()) when(term_tasks(), [this] { terms_are_scored(); });
     }
 
     [[nodiscard]] std::vector<TaskId> term_tasks() const {
@@ -269,6 +284,10 @@ class Step {
     }
 
     void terms_are_scored() {
+        // Known only now, where samples were scored beside the forward pass.
+        if (record_.nothing_to_learn) return;
+        for (std::size_t g = 0; g < groups_.size() && scores_before_forward(); ++g)
+            apply_forward(g);
         values_->weigh();
         if (std::ranges::none_of(record_.weights.best,
                                  [](auto best) { return best.has_value(); })) {
