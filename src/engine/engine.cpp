@@ -104,11 +104,12 @@ void Engine::run(TaskGraph& graph) {
     bool halted = false;
     while (!root.done()) {
         if (on_turn_) on_turn_(root.progress());
-        halted = halted || (halt_when_ && halt_when_(root.progress()));
-        if (halted && root.nothing_is_under_way()) break;
         root.set_window(runner_.wanted_units() + 1);
         bool progress = root.expand_ready();
         progress |= root.receive();
+        // With what has just been received, before more is handed out.
+        halted = halted || (halt_when_ && halt_when_(root.progress()));
+        if (halted && root.nothing_is_under_way()) break;
         if (!halted) {
             progress |= root.hand_out([this](const Root::Own& own) {
                 accept(own.id, own.task, own.first_cell, own.payload);

@@ -145,7 +145,7 @@ class Shapes(PlanTest):
             plan, used, _ = self.plan_and_train(train=train, seed=seed, run=f"run-{seed}")
             wins = plan["basis"]["wins"]
             _, arrays = read_step(step_paths(self.dir / f"run-{seed}")[-1])
-            chosen = int.from_bytes(arrays["step/chosen"][2], "little")
+            chosen = int.from_bytes(arrays["step/layers/0/chosen"][2], "little")
             self.assertAlmostEqual(wins, 0.0 if chosen == 0 else 1.0, msg=f"seed {seed}")
             low, high = plan["nine_of_ten"]["from"], plan["nine_of_ten"]["to"]
             for name in NUMBERS:
