@@ -28,6 +28,25 @@ const std::vector<ProposalTemplateSpec>& built_in_proposals() {
          .messages = {"Rewrite this instruction in other words, keeping its meaning:",
                       "Make this instruction clearer and more specific:"},
          .chat = true},
+        {.name = "feedback",
+         .text =
+             "An assistant follows this instruction:\n{{prompt}}\n\n"
+             "{{#errors}}Input: {{input}}\nAnswer given: {{output}}\nRight answer: {{target}}\n\n"
+             "{{/errors}}The user says:\n{{feedback}}\n\n{{message}}",
+         .messages = {"Write a better instruction that does what the user says. Reply with the "
+                      "instruction only.",
+                      "Rewrite the instruction as the user wants it, in one clear sentence."},
+         .chat = true},
+        {.name = "list",
+         .text =
+             "{{#examples}}Input: {{input}}\nOutput: {{target}}\n\n{{/examples}}"
+             "An assistant follows this instruction:\n{{prompt}}\n\n"
+             "{{message}} Reply with a numbered list of {{count}} instructions, one a line, and "
+             "nothing else.",
+         .messages = {"Write instructions that lead to the right outputs, each different "
+                      "from the others.",
+                      "Think of better instructions, from short to detailed."},
+         .chat = true},
         {.name = "errors_few_shot",
          .text =
              "Instruction: Fruit or vegetable?\n"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <memory>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -19,9 +19,12 @@ bool surely_fits(const Context& context, int room) {
     return room > 0 && context.text.size() + added <= static_cast<std::size_t>(room);
 }
 
+// Unless one that is as good as the same is there.
 void keep(std::vector<StepCandidate>& candidates, StepCandidate candidate) {
+    const std::string folded = folded_prompt(candidate.parameters.prompt);
     const auto is_same = [&](const StepCandidate& other) {
-        return other.parameters == candidate.parameters;
+        return other.parameters.template_index == candidate.parameters.template_index &&
+               folded_prompt(other.parameters.prompt) == folded;
     };
     if (std::ranges::none_of(candidates, is_same)) candidates.push_back(std::move(candidate));
 }
@@ -100,41 +103,66 @@ void LayerSearch::propose(ProposalInput input) {
             input_.prompts.push_back(prompt);
         }
     }
+    input_.good = input_.prompts;
+    input_.known = input_.prompts;
+    const std::vector<std::string>& initial = context_.network.layer(layer_.layer).prompts;
+    input_.known.insert(input_.known.end(), initial.begin(), initial.end());
     ask_round();
 }
 
 void LayerSearch::ask_round() {
-    const std::size_t count = context_.job.train.candidates - 1;
-    const std::size_t before = layer_.proposals.size();
+    const std::size_t first = layer_.proposals.size();
+    const std::size_t end = first + context_.job.train.candidates - 1;
+    layer_.proposals.resize(end);
     is_round_open_ = true;
-    layer_.proposals.resize(before + count);
-    const std::size_t block = std::max<std::size_t>(context_.proposer.spec().block, 1);
-    const std::vector<std::size_t> order = context_.proposer.by_template(count);
-    for (std::size_t first = 0; first < count; first += block) {
-        std::vector<std::size_t> wanted;
-        for (std::size_t i = first; i < std::min(first + block, count); ++i) {
-            wanted.push_back(before + order[i]);
-        }
-        auto asked = std::make_shared<std::vector<std::size_t>>();
-        const TaskId generate =
-            graph_.add({.needs = {},
-                        .expand = [this, wanted, asked] { return proposal_units(wanted, *asked); },
-                        .cells = 0});
-        proposal_tasks_.push_back(generate);
-        ++blocks_under_way_;
-        graph_.add({.needs = {generate},
-                    .expand = [this, generate, asked]() -> std::vector<Unit> {
-                        take_replies(generate, *asked);
-                        return {};
-                    },
-                    .cells = 0});
+    make_proposals(first, end);
+    const std::size_t most = std::max<std::size_t>(context_.proposer.spec().block, 1);
+    std::vector<ProposalRequest> block;
+    for (ProposalRequest& request : context_.proposer.requests(first, end)) {
+        // The replies of one unit have one limit of length.
+        const bool is_full =
+            block.size() == most || (!block.empty() && block.front().prompts != request.prompts);
+        if (is_full) ask_block(std::exchange(block, {}));
+        block.push_back(std::move(request));
+    }
+    if (!block.empty()) ask_block(std::move(block));
+    ask_waiting();
+}
+
+// Those that ask no model are there at once.
+void LayerSearch::make_proposals(std::size_t first, std::size_t end) {
+    Block& block = blocks_.emplace_back();
+    block.is_there = true;
+    for (std::size_t i = first; i < end; ++i) {
+        ProposalRecord& proposal = layer_.proposals[i];
+        proposal.template_name = context_.proposer.template_name(i);
+        if (context_.proposer.asks_model(i)) continue;
+        proposal.prompt = context_.proposer.made_prompt(input_, i);
+        if (!proposal.prompt.empty()) block.proposals.push_back(i);
     }
 }
 
-std::vector<Unit> LayerSearch::proposal_units(const std::vector<std::size_t>& wanted,
-                                              std::vector<std::size_t>& asked) {
+void LayerSearch::ask_block(std::vector<ProposalRequest> wanted) {
+    Block& block = blocks_.emplace_back();
+    const TaskId generate =
+        graph_.add({.needs = {},
+                    .expand = [this, wanted = std::move(wanted),
+                               &block] { return proposal_units(wanted, block); },
+                    .cells = 0});
+    proposal_tasks_.push_back(generate);
+    graph_.add({.needs = {generate},
+                .expand = [this, generate, &block]() -> std::vector<Unit> {
+                    take_replies(generate, block);
+                    return {};
+                },
+                .cells = 0});
+}
+
+std::vector<Unit> LayerSearch::proposal_units(const std::vector<ProposalRequest>& wanted,
+                                              Block& block) {
     const ProposalSpec& spec = context_.proposer.spec();
-    const int room = context_.backend.info().context_tokens - spec.max_tokens;
+    const int max_tokens = spec.max_tokens * static_cast<int>(wanted.front().prompts);
+    const int room = context_.backend.info().context_tokens - max_tokens;
     int shortest = std::numeric_limits<int>::max();
     const FitsContext fits = [this, room, &shortest](const Context& asked_context) {
         if (surely_fits(asked_context, room)) return true;
@@ -143,43 +171,50 @@ std::vector<Unit> LayerSearch::proposal_units(const std::vector<std::size_t>& wa
         return tokens <= room;
     };
     GenerateRequest request{.items = {},
-                            .max_tokens = spec.max_tokens,
+                            .max_tokens = max_tokens,
                             .temperature = spec.temperature,
                             .top_p = spec.top_p,
                             .stop = spec.stop};
-    for (const std::size_t i : wanted) {
-        layer_.proposals[i].template_name = context_.proposer.template_name(i);
-        if (auto item = context_.proposer.item(input_, i, fits)) {
+    for (const ProposalRequest& one : wanted) {
+        if (auto item = context_.proposer.item(input_, one.proposals.front(), fits)) {
             request.items.push_back(std::move(*item));
-            asked.push_back(i);
+            block.asked.push_back(one);
         } else {
-            does_not_fit(i, shortest + spec.max_tokens);
+            does_not_fit(one, shortest + max_tokens);
         }
     }
     if (request.items.empty()) return {};
     return {make_generate_unit(request)};
 }
 
-void LayerSearch::does_not_fit(std::size_t proposal, int needed) {
+void LayerSearch::does_not_fit(const ProposalRequest& request, int needed) {
     ++record_.failures;
     record_.proposal_tokens =
-        record_.proposals_too_long++ == 0 ? needed : std::min(record_.proposal_tokens, needed);
+        record_.proposals_too_long == 0 ? needed : std::min(record_.proposal_tokens, needed);
+    record_.proposals_too_long += request.proposals.size();
     if (!record_.first_failure.empty()) return;
+    const std::size_t first = request.proposals.front();
     record_.first_failure =
-        fmt::format("proposal {} ({}) does not fit into the context even without examples",
-                    proposal, layer_.proposals[proposal].template_name);
+        fmt::format("proposal {} ({}) does not fit into the context even without examples", first,
+                    layer_.proposals[first].template_name);
 }
 
-// Scoring of a candidate begins as soon as its unit of proposals is there.
-void LayerSearch::take_replies(TaskId generate, const std::vector<std::size_t>& asked) {
-    --blocks_under_way_;
+// Scoring of a candidate begins as soon as its unit of proposals is there, and those before it.
+void LayerSearch::take_replies(TaskId generate, Block& block) {
     const TaskResult& result = graph_.result(generate);
-    for (std::size_t place = 0; place < asked.size() && !result.texts.empty(); ++place) {
-        ProposalRecord& proposal = layer_.proposals[asked[place]];
-        proposal.reply = result.texts.front().at(place);
-        proposal.prompt = prompt_from_reply(proposal.reply);
-        if (!proposal.prompt.empty()) waiting_.push_back(asked[place]);
+    for (std::size_t place = 0; place < block.asked.size() && !result.texts.empty(); ++place) {
+        const ProposalRequest& request = block.asked[place];
+        const std::string& reply = result.texts.front().at(place);
+        const std::vector<std::string> prompts = prompts_from_reply(reply, request.prompts);
+        for (std::size_t p = 0; p < request.proposals.size(); ++p) {
+            ProposalRecord& proposal = layer_.proposals[request.proposals[p]];
+            proposal.reply = reply;
+            if (p >= prompts.size()) continue;
+            proposal.prompt = prompts[p];
+            block.proposals.push_back(request.proposals[p]);
+        }
     }
+    block.is_there = true;
     ask_waiting();
 }
 
@@ -197,11 +232,10 @@ void LayerSearch::known_are_scored() {
 void LayerSearch::ask_waiting() {
     if (!template_index_) return;
     const bool races = context_.job.train.select == SelectMode::racing;
-    if (!races) {
-        for (const std::size_t proposal : waiting_) seam_.ask(candidate_of(proposal));
-        waiting_.clear();
+    for (; released_ < blocks_.size() && blocks_[released_].is_there; ++released_) {
+        for (const std::size_t proposal : blocks_[released_].proposals) release(proposal);
     }
-    if (!is_round_open_ || blocks_under_way_ > 0) return;
+    if (!is_round_open_ || released_ < blocks_.size()) return;
     // All start together, so that a decision does not depend on who arrived first.
     if (races && !may_compare_) return;
     is_round_open_ = false;
@@ -283,6 +317,27 @@ void LayerSearch::all_are_scored() {
     end_round();
 }
 
+// Prompts that are as good as equal are one candidate: the first stays.
+void LayerSearch::release(std::size_t proposal) {
+    if (seen_.empty()) {
+        for (const StepCandidate& known : known_candidates()) {
+            if (known.parameters.template_index != *template_index_) continue;
+            seen_.try_emplace(folded_prompt(known.parameters.prompt), known.parameters.prompt);
+        }
+    }
+    const std::string& prompt = layer_.proposals[proposal].prompt;
+    const auto [place, is_new] = seen_.try_emplace(folded_prompt(prompt), prompt);
+    if (is_new || place->second == prompt) {
+        if (context_.job.train.select == SelectMode::racing) {
+            waiting_.push_back(proposal);
+        } else {
+            seam_.ask(candidate_of(proposal));
+        }
+    } else {
+        duplicates_.insert(proposal);
+    }
+}
+
 void LayerSearch::end_round() {
     const std::vector<StepCandidate> candidates = all_candidates();
     input_.prompts = {candidates[best_of(candidates)].parameters.prompt};
@@ -296,7 +351,7 @@ LayerParameters LayerSearch::candidate_of(std::size_t proposal) const {
 std::vector<StepCandidate> LayerSearch::all_candidates() const {
     std::vector<StepCandidate> candidates = known_candidates();
     for (std::size_t i = 0; i < layer_.proposals.size(); ++i) {
-        if (layer_.proposals[i].prompt.empty()) continue;
+        if (layer_.proposals[i].prompt.empty() || duplicates_.contains(i)) continue;
         keep(candidates, {candidate_of(i), layer_.proposals[i].template_name});
     }
     return candidates;

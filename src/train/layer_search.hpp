@@ -3,9 +3,11 @@
 // rounds, and the choice. Rank 0; declares tasks on the step's graph.
 
 #include <cstddef>
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -53,17 +55,27 @@ class LayerSearch {
 
   private:
     [[nodiscard]] std::vector<StepCandidate> known_candidates() const;
-    [[nodiscard]] std::vector<Unit> proposal_units(const std::vector<std::size_t>& wanted,
-                                                   std::vector<std::size_t>& asked);
-    void does_not_fit(std::size_t proposal, int needed);
+    // Proposals of one unit, or those that ask no model. They are released in the order of their blocks, so that
+    // which of two like prompts stays does not depend on which reply comes first.
+    struct Block {
+        std::vector<ProposalRequest> asked;  // those that fit
+        std::vector<std::size_t> proposals;  // with a prompt
+        bool is_there = false;
+    };
+    [[nodiscard]] std::vector<Unit> proposal_units(const std::vector<ProposalRequest>& wanted,
+                                                   Block& block);
+    void does_not_fit(const ProposalRequest& request, int needed);
     void ask_round();
-    void take_replies(TaskId generate, const std::vector<std::size_t>& asked);
+    void make_proposals(std::size_t first, std::size_t end);
+    void ask_block(std::vector<ProposalRequest> wanted);
+    void take_replies(TaskId generate, Block& block);
     void ask_waiting();
     void when_scored(const std::vector<StepCandidate>& candidates, std::function<void()> what);
     void start_race();
     void run_lap();
     void end_lap();
     void all_are_scored();
+    void release(std::size_t proposal);
     [[nodiscard]] LayerParameters candidate_of(std::size_t proposal) const;
     [[nodiscard]] std::vector<StepCandidate> all_candidates() const;
     [[nodiscard]] std::vector<CandidateScore> scores_of(
@@ -79,14 +91,17 @@ class LayerSearch {
     SearchSeam seam_;
     std::size_t rounds_;
     std::size_t round_ = 0;
-    std::size_t blocks_under_way_ = 0;
     bool is_round_open_ = false;  // proposals of the round are not all on their way to scores yet
-    ProposalInput input_;
-    bool may_compare_ = false;  // known candidates are scored, and samples weighted
+    bool may_compare_ = false;    // known candidates are scored, and samples weighted
     std::vector<LayerParameters> racers_;
     std::vector<LayerParameters> dropped_;  // by a race: their scores are of its first laps
     std::size_t lap_ = 0;
-    std::vector<std::size_t> waiting_;           // proposals whose template is not known yet
+    std::vector<std::size_t> waiting_;  // proposals that will race
+    std::deque<Block> blocks_;
+    std::size_t released_ = 0;                 // blocks
+    std::map<std::string, std::string> seen_;  // folded prompts, and as they were first written
+    std::set<std::size_t> duplicates_;         // proposals that are like one before
+    ProposalInput input_;
     std::optional<std::size_t> template_index_;  // that new prompts are tried in
     std::vector<TaskId> proposal_tasks_;
 };

@@ -176,26 +176,33 @@ class Planner {
     [[nodiscard]] RequestCost proposals(const Pricing& pricing,
                                         bool is_most,
                                         std::int64_t step) const {
-        if (!is_most) return proposals(pricing, facts_.right, step, facts_.replies.tokens);
+        if (!is_most) {
+            const bool is_sampled = facts_.replies.texts > 0;
+            return proposals(pricing, facts_.right, step,
+                             is_sampled ? std::optional(facts_.replies.tokens) : std::nullopt);
+        }
         RequestCost most;
-        const double longest = job_.train.proposals.max_tokens;
         for (const double right : {0.0, 0.5, 1.0}) {
-            const RequestCost cost = proposals(pricing, right, step, longest);
+            const RequestCost cost = proposals(pricing, right, step, std::nullopt);
             if (cost.input_tokens >= most.input_tokens) most = cost;
         }
         return most;
     }
 
+    // Without `reply_tokens` replies are as long as they may be.
     [[nodiscard]] RequestCost proposals(const Pricing& pricing,
                                         double right,
                                         std::int64_t step,
-                                        double reply_tokens) const {
+                                        std::optional<double> reply_tokens) const {
         const ProposalInput input = expected_proposal_input(job_, network_, splits_[kTrainSplit],
                                                             step, right, facts_.prompts);
-        const double room = backend_.info().context_tokens - job_.train.proposals.max_tokens;
         RequestCost cost;
-        for (std::size_t i = 0; i + 1 < job_.train.candidates; ++i) {
-            const double density = pricing.density(facts_.proposals[i % facts_.proposals.size()]);
+        for (const ProposalRequest& request : proposer_.requests(0, job_.train.candidates - 1)) {
+            const std::size_t i = request.proposals.front();
+            const double longest = static_cast<double>(request.prompts) *
+                                   static_cast<double>(job_.train.proposals.max_tokens);
+            const double room = backend_.info().context_tokens - longest;
+            const double density = pricing.density(facts_.proposals[request.template_index]);
             const auto tokens = [&](const Context& context) {
                 return density * static_cast<double>(context.text.size());
             };
@@ -205,7 +212,7 @@ class Planner {
                 step == 0 && i < facts_.first_step_tokens.size() && !pricing.is_most();
             if (item) {
                 cost += {1.0, tokens(item->context),
-                         is_known ? facts_.first_step_tokens[i] : reply_tokens};
+                         is_known ? facts_.first_step_tokens[i] : reply_tokens.value_or(longest)};
             }
         }
         return cost;
@@ -284,7 +291,7 @@ class Planner {
         plan.step_chain = chain(measure_for(network_));
         if (job_.train.candidates > 1) {
             plan.step_chain += chain(network_.has_classes() ? Measure::classes : Measure::correct);
-            plan.step_chain.texts += 1;
+            plan.step_chain.texts += proposer_.asks_model() ? 1 : 0;
         }
         plan.dev_chain = chain(measure_for_evaluation(network_));
         if (!splits_[kTestSplit].empty()) plan.test_chain = plan.dev_chain;

@@ -4,9 +4,6 @@
 #include <cmath>
 #include <numeric>
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include "dln/random/counter_rng.hpp"
 #include "dln/train/trainer.hpp"
 
@@ -40,9 +37,10 @@ ProposalInput expected_proposal_input(const Job& job,
             input.prompts.push_back(prompts[(static_cast<std::size_t>(step) + p) % prompts.size()]);
         }
     }
-    std::vector<std::string> names;
-    for (const ClassSpec& known : network.classes()) names.push_back(known.name);
-    input.classes = fmt::format("{}", fmt::join(names, ", "));
+    input.good = input.prompts;
+    input.known = input.prompts;
+    input.known.insert(input.known.end(), layer.prompts.begin(), layer.prompts.end());
+    input.classes = class_names(network);
     return input;
 }
 
@@ -55,9 +53,9 @@ bool knows_first_proposals(const Job& job, const Network& network, const Dataset
         example.right = true;
     }
     const auto fits = [](const Context&) { return true; };
-    for (std::size_t i = 0; i + 1 < job.train.candidates; ++i) {
-        const auto one = proposer.item(input, i, fits);
-        const auto two = proposer.item(other, i, fits);
+    for (const ProposalRequest& request : proposer.requests(0, job.train.candidates - 1)) {
+        const auto one = proposer.item(input, request.proposals.front(), fits);
+        const auto two = proposer.item(other, request.proposals.front(), fits);
         if (!one || !two || one->context.text != two->context.text) return false;
     }
     return true;

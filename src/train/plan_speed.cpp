@@ -119,21 +119,29 @@ class SpeedTest {
         const ProposalInput input =
             expected_proposal_input(job_, network_, splits_[kTrainSplit], 0, 0.5, {});
         std::vector<Request> requests;
-        for (std::size_t i = first; i < first + count; ++i) {
+        for (std::size_t i = 0; proposer.asks_model() && requests.size() < count; ++i) {
+            if (!proposer.asks_model(i)) continue;
+            if (first > 0) {
+                --first;
+                continue;
+            }
             auto item = proposer.item(input, i, [](const Context&) { return true; });
-            if (!item) continue;
-            requests.emplace_back(GenerateRequest{.items = {std::move(*item)},
-                                                  .max_tokens = spec.max_tokens,
-                                                  .temperature = spec.temperature,
-                                                  .top_p = spec.top_p,
-                                                  .stop = spec.stop});
+            const std::size_t prompts = spec.templates[proposer.template_index(i)].prompts_a_reply;
+            requests.emplace_back(
+                GenerateRequest{.items = {std::move(*item)},
+                                .max_tokens = spec.max_tokens * static_cast<int>(prompts),
+                                .temperature = spec.temperature,
+                                .top_p = spec.top_p,
+                                .stop = spec.stop});
         }
         return requests;
     }
 
     void measure_texts(PlanSpeed& speed) {
         if (job_.train.candidates < 2) return;
-        const Timed alone = timed(backend_, text_requests(0, 1));
+        std::vector<Request> first = text_requests(0, 1);
+        if (first.empty()) return;
+        const Timed alone = timed(backend_, std::move(first));
         speed.sent += alone.usage;
         speed.text_seconds = alone.seconds;
         const std::size_t count = std::clamp<std::size_t>(2 * in_flight_, 2, kMostTexts);

@@ -3,43 +3,27 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <iterator>
 #include <map>
 
 #include "dln/text/compare.hpp"
 #include "dln/train/evaluate.hpp"
 
+#include "train/plan_draws.hpp"
+
 namespace dln {
 namespace {
 
-constexpr std::size_t kRound = 8;  // texts asked for at a time
+constexpr std::size_t kMostContexts = 16;  // of one template and kind
 constexpr std::size_t kMostReplies = 64;
-constexpr double kPrecise = 0.04;             // relative error of a mean length that is good enough
 constexpr std::size_t kContextsCounted = 48;  // by a tokeniser, over all templates
 constexpr std::size_t kContextsAsked = 16;    // of the model
 constexpr std::size_t kTargetsCounted = 8;
+constexpr std::size_t kAll = static_cast<std::size_t>(-1);
 
 bool is_right(const std::string& output, std::string_view target, const ScoringSpec& spec) {
     return spec.metric == Metric::number ? number_present(output, target)
                                          : exact_match(output, target, spec.ignore_case);
-}
-
-// Mean and standard error of lengths.
-SampledLength length_of(const std::vector<double>& tokens, int max_tokens) {
-    SampledLength length{.tokens = static_cast<double>(max_tokens), .texts = tokens.size()};
-    if (tokens.empty()) return length;
-    const auto count = static_cast<double>(tokens.size());
-    double sum = 0.0;
-    double squares = 0.0;
-    for (const double one : tokens) {
-        sum += one;
-        squares += one * one;
-    }
-    length.tokens = sum / count;
-    if (tokens.size() > 1) {
-        const double variance = (squares - sum * sum / count) / (count - 1.0);
-        length.error = std::sqrt(std::max(variance, 0.0) / count);
-    }
-    return length;
 }
 
 class TextSampler {
@@ -55,7 +39,8 @@ class TextSampler {
           backend_(backend),
           last_(network.depth() - 1),
           most_(most),
-          proposer_(job.train.proposals) {}
+          proposer_(job.train.proposals),
+          draws_(backend, facts_.sent) {}
 
     TextFacts run() {
         guess_right();
@@ -73,11 +58,6 @@ class TextSampler {
     }
 
   private:
-    struct Drawn {
-        GeneratedText text;
-        double prompt_tokens = 0.0;
-    };
-
     // Of every candidate.
     [[nodiscard]] bool asks_for_texts() const { return measure_for(network_) == Measure::correct; }
 
@@ -85,52 +65,6 @@ class TextSampler {
     void guess_right() {
         const auto classes = static_cast<double>(network_.classes().size());
         facts_.right = network_.has_classes() ? (1.0 + 1.0 / classes) / 2.0 : 0.5;
-    }
-
-    // Each in a request of its own, which tells its tokens.
-    std::vector<Drawn> draw(const GenerateRequest& settings,
-                            const std::vector<GenerateItem>& items) {
-        std::vector<Request> requests;
-        for (const GenerateItem& item : items) {
-            GenerateRequest request = settings;
-            request.items = {item};
-            requests.emplace_back(std::move(request));
-        }
-        std::vector<Drawn> drawn;
-        for (Completion& completion : run_requests(backend_, std::move(requests))) {
-            facts_.sent += completion.usage;
-            drawn.push_back({std::move(std::get<GenerateReply>(completion.reply).texts.front()),
-                             static_cast<double>(completion.usage.prompt_tokens)});
-        }
-        return drawn;
-    }
-
-    // Rounds of texts until their mean length is known well enough.
-    SampledLength draw_until_precise(
-        const GenerateRequest& settings,
-        const std::function<std::optional<GenerateItem>(std::size_t)>& item,
-        const std::function<void(std::size_t, const GenerateItem&, const Drawn&)>& take,
-        std::size_t most) {
-        std::vector<double> lengths;
-        for (std::size_t first = 0; first < most; first += kRound) {
-            std::vector<GenerateItem> items;
-            std::vector<std::size_t> indices;
-            for (std::size_t i = first; i < std::min(first + kRound, most); ++i) {
-                if (auto made = item(i)) {
-                    items.push_back(std::move(*made));
-                    indices.push_back(i);
-                }
-            }
-            const std::vector<Drawn> drawn = draw(settings, items);
-            for (std::size_t i = 0; i < drawn.size(); ++i) {
-                if (!drawn[i].text.ok()) continue;
-                lengths.push_back(static_cast<double>(drawn[i].text.tokens));
-                take(indices[i], items[i], drawn[i]);
-            }
-            const SampledLength length = length_of(lengths, settings.max_tokens);
-            if (length.error <= kPrecise * length.tokens) break;
-        }
-        return length_of(lengths, settings.max_tokens);
     }
 
     void sample_outputs(PromptKind kind) {
@@ -142,23 +76,23 @@ class TextSampler {
         // Most texts of a run have proposed prompts.
         const std::size_t most = kind == kInitialPrompt && asks_for_texts() ? most_ / 4 : most_;
         const auto example = [&](std::size_t i) { return train[example_at(i, most, train)]; };
-        facts_.outputs[kind] = draw_until_precise(
-            {.items = {},
-             .max_tokens = layer.max_tokens,
-             .temperature = layer.temperature,
-             .top_p = 1.0,
-             .stop = layer.stop},
-            [&](std::size_t i) -> std::optional<GenerateItem> {
-                return GenerateItem{
-                    network_.context(last_, {prompt(kind, i), i % layer.templates.size()},
-                                     example(i).input),
-                    i};
+        facts_.outputs[kind] = draws_.until_precise(
+            [&](std::size_t i) -> std::optional<GenerateRequest> {
+                return GenerateRequest{
+                    .items = {{network_.context(last_,
+                                                {prompt(kind, i), i % layer.templates.size()},
+                                                example(i).input),
+                               i}},
+                    .max_tokens = layer.max_tokens,
+                    .temperature = layer.temperature,
+                    .top_p = 1.0,
+                    .stop = layer.stop};
             },
-            [&](std::size_t i, const GenerateItem&, const Drawn& drawn) {
+            [&](std::size_t i, const GenerateItem&, const DrawnText& drawn) {
                 ++asked;
                 right += is_right(drawn.text.text, example(i).target, network_.scoring()) ? 1U : 0U;
             },
-            most);
+            most, layer.max_tokens);
         if (kind == kInitialPrompt && asked > 0) {
             facts_.right = static_cast<double>(right) / static_cast<double>(asked);
         }
@@ -171,35 +105,37 @@ class TextSampler {
         std::vector<DensitySum> densities(spec.templates.size());
         const ProposalInput input =
             expected_proposal_input(job_, network_, splits_[kTrainSplit], 0, facts_.right, {});
+        const std::size_t most = std::min(most_, kMostReplies);
+        const std::vector<ProposalRequest> asked = first_requests(most);
         std::size_t replies = 0;
-        std::map<std::string, std::size_t> prompts;
-        facts_.replies = draw_until_precise(
-            {.items = {},
-             .max_tokens = spec.max_tokens,
-             .temperature = spec.temperature,
-             .top_p = spec.top_p,
-             .stop = spec.stop},
-            [&](std::size_t i) {
-                return proposer_.item(input, i, [&](const Context& c) { return fits(c); });
-            },
-            [&](std::size_t i, const GenerateItem& item, const Drawn& drawn) {
-                ++replies;
+        std::size_t known = 0;  // proposals that are asked for before the first that is not
+        facts_.replies = draws_.until_precise(
+            [&](std::size_t i) { return proposal_request(input, asked[i]); },
+            [&](std::size_t i, const GenerateItem& item, const DrawnText& drawn) {
+                const ProposalRequest& request = asked[i];
+                replies += request.proposals.size();
+                known = i + 1 < asked.size() ? asked[i + 1].proposals.front() : kAll;
                 const Context sent = as_sent(item.context);
                 const double tokens = backend_.counts_exactly(sent) ? backend_.count_tokens(sent)
                                                                     : drawn.prompt_tokens;
                 if (tokens > 0.0)
-                    densities[i % densities.size()].add(tokens, item.context.text.size());
-                const std::string made = prompt_from_reply(drawn.text.text);
-                const bool is_new = !made.empty() && prompts[made]++ == 0;
-                if (is_new) facts_.prompts.push_back(made);
-                note_first_step(i, is_new, drawn.text.tokens);
+                    densities[request.template_index].add(tokens, item.context.text.size());
+                const auto made = prompts_from_reply(drawn.text.text, request.prompts);
+                for (std::size_t p = 0; p < request.proposals.size(); ++p) {
+                    take_proposal(request.proposals[p], p < made.size() ? made[p] : std::string(),
+                                  p == 0 ? drawn.text.tokens : 0);
+                }
             },
-            std::min(most_, kMostReplies));
+            std::min(most, asked.size()), spec.max_tokens);
+        if (asked.empty()) known = kAll;
+        replies += make_proposals(input, known);
         if (replies > 0) {
             std::vector<std::size_t> times;
-            for (const auto& [made, count] : prompts) times.push_back(count);
+            for (const auto& [made, count] : times_) times.push_back(count);
             facts_.usable = share_of_new(times, replies, job_.train.candidates - 1);
         }
+        facts_.first_step.resize(std::min(facts_.first_step.size(), known));
+        facts_.first_step_tokens.resize(std::min(facts_.first_step_tokens.size(), known));
         if (!knows_first_proposals(job_, network_, splits_[kTrainSplit])) {
             facts_.first_step.clear();
             facts_.first_step_tokens.clear();
@@ -207,20 +143,66 @@ class TextSampler {
         fill_proposals(densities, input);
     }
 
-    // Replies come in the order of their proposals; one that failed is no prompt.
-    void note_first_step(std::size_t reply, bool is_new, int tokens) {
-        if (reply + 1 >= job_.train.candidates) return;
-        facts_.first_step.resize(reply + 1);
-        facts_.first_step_tokens.resize(reply + 1, 0.0);
-        facts_.first_step_tokens.back() = tokens;
-        if (is_new) facts_.first_step.back() = facts_.prompts.size() - 1;
+    // Of as many steps as have `most` of them, in the order of their proposals.
+    [[nodiscard]] std::vector<ProposalRequest> first_requests(std::size_t most) const {
+        const std::size_t each = job_.train.candidates - 1;
+        std::vector<ProposalRequest> requests;
+        for (std::size_t s = 0; proposer_.asks_model() && requests.size() < most && s < most; ++s) {
+            auto more = proposer_.requests(s * each, (s + 1) * each);
+            std::ranges::sort(more, {},
+                              [](const ProposalRequest& one) { return one.proposals.front(); });
+            std::ranges::move(more, std::back_inserter(requests));
+        }
+        return requests;
+    }
+
+    [[nodiscard]] std::optional<GenerateRequest> proposal_request(const ProposalInput& input,
+                                                                  const ProposalRequest& of) {
+        const ProposalSpec& spec = proposer_.spec();
+        const int max_tokens = spec.max_tokens * static_cast<int>(of.prompts);
+        auto item = proposer_.item(input, of.proposals.front(), [&](const Context& context) {
+            return backend_.count_tokens(context) + max_tokens <= backend_.info().context_tokens;
+        });
+        if (!item) return std::nullopt;
+        return GenerateRequest{.items = {std::move(*item)},
+                               .max_tokens = max_tokens,
+                               .temperature = spec.temperature,
+                               .top_p = spec.top_p,
+                               .stop = spec.stop};
+    }
+
+    // Those that ask no model, among as many proposals as were sampled. Returns how many they are.
+    std::size_t make_proposals(const ProposalInput& input, std::size_t known) {
+        const std::size_t each = job_.train.candidates - 1;
+        std::size_t made = 0;
+        for (std::size_t i = 0; i < (known == kAll ? each : std::max(known, each)); ++i) {
+            if (proposer_.asks_model(i)) continue;
+            take_proposal(i, proposer_.made_prompt(input, i), 0);
+            ++made;
+        }
+        return made;
+    }
+
+    // A text that came before in other words only is the same prompt.
+    void take_proposal(std::size_t proposal, const std::string& made, int tokens) {
+        const bool is_new = !made.empty() && times_[folded_prompt(made)]++ == 0;
+        if (is_new) facts_.prompts.push_back(made);
+        if (proposal + 1 >= job_.train.candidates) return;
+        const std::size_t size = std::max(facts_.first_step.size(), proposal + 1);
+        facts_.first_step.resize(size);
+        facts_.first_step_tokens.resize(size, 0.0);
+        facts_.first_step_tokens[proposal] = tokens;
+        if (is_new) facts_.first_step[proposal] = facts_.prompts.size() - 1;
     }
 
     // Templates that no sample tells about are counted.
     void fill_proposals(std::vector<DensitySum>& densities, const ProposalInput& input) {
         for (std::size_t t = 0; t < densities.size(); ++t) {
             if (densities[t].empty()) {
-                const auto item = proposer_.item(input, t, [](const Context&) { return true; });
+                const auto first = first_of(t);
+                if (!first) continue;
+                const auto item =
+                    proposer_.item(input, *first, [](const Context&) { return true; });
                 if (item) {
                     densities[t].add(backend_.count_tokens(as_sent(item->context)),
                                      item->context.text.size());
@@ -230,9 +212,12 @@ class TextSampler {
         }
     }
 
-    [[nodiscard]] bool fits(const Context& context) const {
-        return backend_.count_tokens(context) + job_.train.proposals.max_tokens <=
-               backend_.info().context_tokens;
+    // A step's first proposal by a template that asks the model.
+    [[nodiscard]] std::optional<std::size_t> first_of(std::size_t template_index) const {
+        for (const auto& request : proposer_.requests(0, job_.train.candidates - 1)) {
+            if (request.template_index == template_index) return request.proposals.front();
+        }
+        return std::nullopt;
     }
 
     [[nodiscard]] const std::string& prompt(PromptKind kind, std::size_t i) const {
@@ -258,16 +243,18 @@ class TextSampler {
     // By the tokeniser; else the model counts what it is asked to continue by one token.
     std::vector<double> tokens_of(const std::vector<Context>& contexts) {
         std::vector<double> tokens;
-        std::vector<GenerateItem> asked;
+        std::vector<GenerateRequest> asked;
         for (const Context& context : contexts) {
             tokens.push_back(backend_.count_tokens(context));
-            if (!backend_.counts_exactly(context)) asked.push_back({context, 0});
+            if (!backend_.counts_exactly(context)) {
+                asked.push_back({.items = {{context, 0}}, .max_tokens = 1});
+            }
         }
         if (asked.empty() || most_ == 0) return tokens;
-        const std::vector<Drawn> drawn = draw({.items = {}, .max_tokens = 1}, asked);
+        const std::vector<DrawnText> drawn = draws_.all(asked);
         for (std::size_t i = 0, next = 0; i < contexts.size(); ++i) {
             if (backend_.counts_exactly(contexts[i])) continue;
-            const Drawn& one = drawn[next++];
+            const DrawnText& one = drawn[next++];
             if (one.text.ok() && one.prompt_tokens > 0) tokens[i] = one.prompt_tokens;
         }
         return tokens;
@@ -293,7 +280,7 @@ class TextSampler {
         const std::size_t templates = network_.layer(last_).templates.size();
         const bool is_counted = backend_.counts_exactly(sent_context(kInitialPrompt, 0, 0, "x"));
         const std::size_t each = std::clamp<std::size_t>(
-            (is_counted ? kContextsCounted : kContextsAsked) / (2 * templates), 2, 2 * kRound);
+            (is_counted ? kContextsCounted : kContextsAsked) / (2 * templates), 2, kMostContexts);
         std::vector<Context> contexts;
         for (std::size_t t = 0; t < templates; ++t) {
             for (const PromptKind kind : {kInitialPrompt, kProposedPrompt}) {
@@ -378,7 +365,9 @@ class TextSampler {
     std::size_t last_;
     std::size_t most_;
     Proposer proposer_;
+    std::map<std::string, std::size_t> times_;  // by folded prompt
     TextFacts facts_;
+    TextDraws draws_;
 };
 
 }  // namespace

@@ -1,26 +1,23 @@
 #include "dln/train/propose.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cctype>
+#include <iterator>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "dln/error.hpp"
 #include "dln/random/counter_rng.hpp"
-#include "dln/text/utf8.hpp"
 
 #include "train/built_in_proposals.hpp"
+#include "train/prompt_edits.hpp"
+#include "train/proposal_shares.hpp"
 
 namespace dln {
 namespace {
 
-std::string lower(std::string_view text) {
-    std::string out(text);
-    std::ranges::transform(out, out.begin(), [](unsigned char c) { return std::tolower(c); });
-    return out;
-}
+// Proposals for each template after which the order of templates begins again.
+constexpr std::size_t kCycle = 1024;
 
 std::map<std::string, std::string> entry(const ShownExample& example) {
     return {{"input", example.input}, {"target", example.target}, {"output", example.output}};
@@ -54,87 +51,6 @@ std::vector<std::map<std::string, std::string>> history_for(const ProposalInput&
     return entries;
 }
 
-void replace_text(std::string& text, std::string_view part) { text = std::string(trim(part)); }
-
-// "Instruction:", "**New prompt 2:**" and the like before the prompt.
-void strip_label(std::string& text) {
-    static constexpr std::array<std::string_view, 9> kLabels{
-        "instruction", "instructions",          "new instruction",     "prompt", "new prompt",
-        "question",    "rewritten instruction", "the instruction was", "task"};
-    const std::size_t colon = text.find(':');
-    if (colon == std::string::npos || colon > 30) return;
-    std::string label = lower(trim(std::string_view(text).substr(0, colon)));
-    const auto is_decoration = [](char c) { return c == '*' || c == '#' || c == ' '; };
-    while (!label.empty() && is_decoration(label.front())) label.erase(0, 1);
-    while (!label.empty() && (is_decoration(label.back()) ||
-                              std::isdigit(static_cast<unsigned char>(label.back())) != 0)) {
-        label.pop_back();
-    }
-    if (std::ranges::find(kLabels, label) == kLabels.end()) return;
-    std::size_t rest = colon + 1;
-    while (rest < text.size() && text[rest] == '*') ++rest;
-    replace_text(text, std::string_view(text).substr(rest));
-}
-
-void strip_list_mark(std::string& text) {
-    if (text.starts_with("\u2022")) {
-        replace_text(text, std::string_view(text).substr(std::string_view("\u2022").size()));
-        return;
-    }
-    std::size_t at = 0;
-    while (at < text.size() && std::isdigit(static_cast<unsigned char>(text[at])) != 0) ++at;
-    const bool is_mark = at < text.size() && (at > 0 ? text[at] == '.' || text[at] == ')'
-                                                     : text[at] == '-' || text[at] == '*');
-    // "2.5 stars" and "*very* good" are no list marks.
-    if (is_mark && at + 1 < text.size() && text[at + 1] == ' ') {
-        replace_text(text, std::string_view(text).substr(at + 1));
-    }
-}
-
-void strip_quotes(std::string& text) {
-    static constexpr std::array<std::string_view, 4> kQuotes{"\"", "'", "`", "**"};
-    for (const std::string_view quote : kQuotes) {
-        const std::size_t width = quote.size();
-        if (text.size() > 2 * width && text.starts_with(quote) && text.ends_with(quote) &&
-            text.find(quote, width) == text.size() - width) {
-            replace_text(text, std::string_view(text).substr(width, text.size() - 2 * width));
-        }
-        // A reply that was cut may lack its closing quote.
-        if (quote != "'" && text.starts_with(quote) &&
-            text.find(quote, width) == std::string::npos) {
-            text.erase(0, width);
-        }
-    }
-    if (text.starts_with("\u201c") && text.ends_with("\u201d")) {
-        replace_text(text, std::string_view(text).substr(3, text.size() - 6));
-    }
-}
-
-// Lines that are only a code fence, and carriage returns.
-std::string without_fences(std::string_view reply) {
-    std::string kept;
-    while (!reply.empty()) {
-        const std::size_t end = std::min(reply.find('\n'), reply.size());
-        const std::string_view line = trim(reply.substr(0, end));
-        if (!line.starts_with("```")) {
-            kept += line;
-            kept += '\n';
-        }
-        reply.remove_prefix(std::min(end + 1, reply.size()));
-    }
-    return kept;
-}
-
-// "Sure! Here is the instruction:" says that the prompt comes next.
-bool is_lead_in(std::string_view line) { return line.ends_with(':') && line.size() < 80; }
-
-bool has_word(std::string_view text) {
-    return std::ranges::any_of(text, [](unsigned char c) {
-        // Bytes of letters beyond ASCII; 0xe2 begins general punctuation.
-        return std::isalpha(c) != 0 || (c >= 0xc3 && c != 0xe2);
-    });
-}
-
 }  // namespace
 
 std::string class_names(const Network& network) {
@@ -152,21 +68,40 @@ std::optional<ProposalTemplateSpec> built_in_proposal(std::string_view name) {
 
 Proposer::Proposer(const ProposalSpec& spec) : spec_(spec) {
     DLN_ASSERT(!spec.templates.empty(), "no proposal template");
+    std::vector<double> shares;
     for (const ProposalTemplateSpec& wanted : spec.templates) {
         ProposalTemplateSpec in = wanted;
-        if (in.text.empty()) {
+        const bool is_local = asks_no_model(wanted);
+        if (in.text.empty() && !is_local) {
             const auto known = built_in_proposal(wanted.name);
             DLN_ASSERT(known.has_value(), "no built-in proposal template {}", wanted.name);
-            in = *known;
+            in.text = known->text;
+            in.chat = known->chat;
+            if (in.messages.empty()) in.messages = known->messages;
         }
         if (in.messages.empty()) in.messages.emplace_back();
+        shares.push_back(in.share);
         Mustache text(in.text);
-        templates_.push_back({std::move(in), std::move(text)});
+        templates_.push_back({std::move(in), std::move(text), !is_local});
+    }
+    in_cycle_.resize(shares.size(), 0);
+    for (const std::size_t t : share_out(shares, kCycle * shares.size())) {
+        cycle_.push_back({t, in_cycle_[t]++});
     }
 }
 
+Proposer::Place Proposer::place(std::size_t index) const {
+    Place found = cycle_[index % cycle_.size()];
+    found.round += index / cycle_.size() * in_cycle_[found.template_index];
+    return found;
+}
+
+std::size_t Proposer::template_index(std::size_t index) const {
+    return place(index).template_index;
+}
+
 const std::string& Proposer::template_name(std::size_t index) const {
-    return templates_[index % templates_.size()].spec.name;
+    return templates_[template_index(index)].spec.name;
 }
 
 bool Proposer::shows_history() const noexcept {
@@ -174,19 +109,54 @@ bool Proposer::shows_history() const noexcept {
         templates_, [](const Template& in) { return in.text.names().contains("history"); });
 }
 
-std::vector<std::size_t> Proposer::by_template(std::size_t count) const {
-    std::vector<std::size_t> order;
-    for (std::size_t t = 0; t < templates_.size(); ++t) {
-        for (std::size_t i = t; i < count; i += templates_.size()) order.push_back(i);
+bool Proposer::asks_model(std::size_t index) const {
+    return templates_[template_index(index)].asks_model;
+}
+
+bool Proposer::asks_model() const { return std::ranges::any_of(templates_, &Template::asks_model); }
+
+std::vector<ProposalRequest> Proposer::requests(std::size_t first, std::size_t end) const {
+    std::vector<std::vector<ProposalRequest>> by_template(templates_.size());
+    for (std::size_t i = first; i < end; ++i) {
+        const std::size_t t = template_index(i);
+        if (!templates_[t].asks_model) continue;
+        const std::size_t most = templates_[t].spec.prompts_a_reply;
+        auto& own = by_template[t];
+        if (own.empty() || own.back().proposals.size() == most) own.push_back({t, most, {}});
+        own.back().proposals.push_back(i);
     }
-    return order;
+    std::vector<ProposalRequest> all;
+    for (auto& own : by_template) std::ranges::move(own, std::back_inserter(all));
+    return all;
+}
+
+std::string Proposer::made_prompt(const ProposalInput& input, std::size_t index) const {
+    const Place at = place(index);
+    const bool is_crossover = templates_[at.template_index].spec.name == "crossover";
+    CounterRng random(
+        {.seed = input.seed,
+         .step = input.step,
+         .layer = input.layer,
+         .role = is_crossover ? RandomRole::proposal_crossover : RandomRole::proposal_edit,
+         .sample = index});
+    const std::string& start = input.prompts[at.round % input.prompts.size()];
+    std::vector<std::string> partners;
+    for (const std::string& good : input.good) {
+        if (good != start) partners.push_back(good);
+    }
+    if (is_crossover && !partners.empty()) {
+        return crossed_prompts(start, partners[random.below(partners.size())], random);
+    }
+    return edited_prompt(start, input.known, random);
 }
 
 std::optional<GenerateItem> Proposer::item(const ProposalInput& input,
                                            std::size_t index,
                                            const FitsContext& fits) const {
-    const Template& in = templates_[index % templates_.size()];
-    const std::size_t round = index / templates_.size();
+    const Place at = place(index);
+    const Template& in = templates_[at.template_index];
+    DLN_ASSERT(in.asks_model, "proposal {} ({}) asks no model", index, in.spec.name);
+    const std::size_t round = at.round / in.spec.prompts_a_reply;
     CounterRng order_rng({.seed = input.seed,
                           .step = input.step,
                           .layer = input.layer,
@@ -208,7 +178,9 @@ std::optional<GenerateItem> Proposer::item(const ProposalInput& input,
         TemplateValues values = values_for(input, order, most);
         values.texts = {{"message", in.spec.messages[message]},
                         {"prompt", input.prompts[round % input.prompts.size()]},
-                        {"classes", input.classes}};
+                        {"classes", input.classes},
+                        {"feedback", spec_.feedback},
+                        {"count", std::to_string(in.spec.prompts_a_reply)}};
         if (in.text.names().contains("history")) {
             values.lists["history"] = history_for(input, spec_.history);
         }
@@ -218,26 +190,6 @@ std::optional<GenerateItem> Proposer::item(const ProposalInput& input,
         if (fits(item.context)) return item;
         if (most == 0 || !shows_examples) return std::nullopt;
     }
-}
-
-std::string prompt_from_reply(std::string_view reply) {
-    const std::string whole = without_fences(reply);
-    std::string_view rest = trim(whole);
-    std::string text;
-    while (!rest.empty()) {
-        const std::size_t end = std::min(rest.find('\n'), rest.size());
-        text = std::string(trim(rest.substr(0, end)));
-        rest = trim(rest.substr(end));
-        if (!is_lead_in(text)) break;
-        text.clear();
-    }
-    // What follows the first line explains or gives examples.
-    strip_label(text);
-    strip_list_mark(text);
-    strip_quotes(text);
-    strip_label(text);
-    strip_quotes(text);
-    return has_word(text) ? text : std::string();
 }
 
 }  // namespace dln

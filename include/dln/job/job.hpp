@@ -92,25 +92,42 @@ struct ScoringSpec {
 
 /// How proposals are asked for. Variables: {{message}}, {{prompt}}, {{#successes}}, {{#errors}},
 /// {{#examples}} (each with {{input}}, {{target}}, {{output}}), {{#history}} (with {{prompt}}, {{score}}),
-/// {{classes}}.
+/// {{classes}}, {{feedback}}, {{count}}.
 struct ProposalTemplateSpec {
     std::string name;  ///< a built-in name when `text` is empty
     std::string text;
     std::vector<std::string> messages;  ///< alternatives for {{message}}, cycled over the steps
     bool chat = true;
+    double share = 1.0;               ///< of a step's proposals, by weight
+    std::size_t prompts_a_reply = 1;  ///< a list of so many is asked for
 };
 
 /// Names of the templates that a job may use without writing them out; those in "_few_shot" are plain
 /// completions that show how it is done, for models that follow a pattern better than a request.
-inline constexpr std::array<std::string_view, 8> kBuiltInProposals{
-    "errors",     "errors_few_shot",     "induction", "induction_few_shot",
-    "paraphrase", "paraphrase_few_shot", "history",   "history_few_shot"};
+inline constexpr std::array<std::string_view, 10> kBuiltInProposals{
+    "errors",     "errors_few_shot",
+    "induction",  "induction_few_shot",
+    "paraphrase", "paraphrase_few_shot",
+    "history",    "history_few_shot",
+    "feedback",   "list"};
+
+/// Names that stand in the same list and ask no model: phrases of the prompts that are known, put together
+/// otherwise.
+inline constexpr std::array<std::string_view, 2> kLocalProposals{"edit", "crossover"};
+
+[[nodiscard]] inline bool asks_no_model(const ProposalTemplateSpec& spec) {
+    for (const std::string_view name : kLocalProposals) {
+        if (spec.text.empty() && spec.name == name) return true;
+    }
+    return false;
+}
 
 struct ProposalSpec {
-    std::vector<ProposalTemplateSpec> templates;  ///< cycled over the proposals of a step
+    std::vector<ProposalTemplateSpec> templates;  ///< share the proposals of a step
+    std::string feedback;  ///< the user's own words on what prompts should do; empty: none
     double temperature = 0.7;
     double top_p = 1.0;
-    int max_tokens = 48;
+    int max_tokens = 48;            ///< of one prompt
     std::vector<std::string> stop;  ///< a reply ends before the first of these
     std::size_t examples = 6;       ///< most examples shown of each kind
     std::size_t history = 20;       ///< most scored prompts shown in {{#history}}

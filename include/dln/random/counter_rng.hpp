@@ -26,6 +26,8 @@ enum class RandomRole : std::uint64_t {
     posterior_sampling = 12,
     illustration = 13,
     comparison = 14,
+    proposal_edit = 20,
+    proposal_crossover = 21,
 };
 
 /// The whole key of a stream; two streams with different keys are independent.

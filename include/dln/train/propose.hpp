@@ -46,6 +46,15 @@ struct ProposalInput {
     std::vector<std::string> prompts;
     std::vector<TriedPrompt> history;  ///< best first
     std::string classes;  ///< names of the classes, comma separated; empty without classes
+    std::vector<std::string> good;   ///< prompts that did well: the incumbent's and the memory's
+    std::vector<std::string> known;  ///< those and the layer's initial ones
+};
+
+/// A request of a step, and the proposals that its reply makes: the first of them names it.
+struct ProposalRequest {
+    std::size_t template_index = 0;
+    std::size_t prompts = 1;  ///< that are asked for
+    std::vector<std::size_t> proposals;
 };
 
 /// A built-in proposal template by name ("errors", "induction", "paraphrase"), if there is one.
@@ -59,31 +68,56 @@ class Proposer {
     /// Replaces built-in names by their templates; compiles all.
     explicit Proposer(const ProposalSpec& spec);
     [[nodiscard]] const ProposalSpec& spec() const noexcept { return spec_; }
-    /// The request of proposal `index` of a step: templates and starting prompts are cycled over the
-    /// proposals, messages over the steps, examples come in a random order of their own. When the context
-    /// does not fit, shown examples are dropped, one of each kind at a time; nullopt when none is left and
-    /// it still does not fit.
+    /// The request that proposal `index` of a step names: templates share the proposals, starting prompts are
+    /// cycled over each template's requests, messages over the steps, examples come in a random order of their
+    /// own. When the context does not fit, shown examples are dropped, one of each kind at a time; nullopt when
+    /// none is left and it still does not fit. Pre: asks_model(index).
     [[nodiscard]] std::optional<GenerateItem> item(const ProposalInput& input,
                                                    std::size_t index,
                                                    const FitsContext& fits) const;
-    /// Name of the template that proposal `index` uses.
+    /// The template that proposal `index` uses.
+    [[nodiscard]] std::size_t template_index(std::size_t index) const;
     [[nodiscard]] const std::string& template_name(std::size_t index) const;
     /// True when some template shows prompts tried before.
     [[nodiscard]] bool shows_history() const noexcept;
-    /// 0 .. count-1 ordered by template, so that neighbours have most of their context in common.
-    [[nodiscard]] std::vector<std::size_t> by_template(std::size_t count) const;
+    [[nodiscard]] bool asks_model(std::size_t index) const;
+    [[nodiscard]] bool asks_model() const;  ///< for any proposal
+    /// Requests for the proposals from `first` to before `end`, as far as they ask a model; ordered by template,
+    /// so that neighbours have most of their context in common.
+    [[nodiscard]] std::vector<ProposalRequest> requests(std::size_t first, std::size_t end) const;
+    /// The prompt of a proposal that asks no model, empty when nothing can be made of the known prompts. Pre:
+    /// !asks_model(index).
+    [[nodiscard]] std::string made_prompt(const ProposalInput& input, std::size_t index) const;
 
   private:
     struct Template {
         ProposalTemplateSpec spec;
         Mustache text;
+        bool asks_model = true;
     };
+    struct Place {
+        std::size_t template_index = 0;
+        std::size_t round = 0;  // proposals of the template before
+    };
+    [[nodiscard]] Place place(std::size_t index) const;
+
     ProposalSpec spec_;
     std::vector<Template> templates_;
+    std::vector<Place> cycle_;
+    std::vector<std::size_t> in_cycle_;  // by template
 };
 
 /// The prompt in a model's reply: the first paragraph without quotes, list marks and labels such as
 /// "Instruction:"; empty when nothing is left that could be a prompt.
 [[nodiscard]] std::string prompt_from_reply(std::string_view reply);
+
+/// At most `most` prompts of a reply that was asked for a list of so many: its numbered or bulleted lines, or all
+/// lines where none is; those that could not be a prompt are left out. With `most` 1 what prompt_from_reply
+/// finds.
+[[nodiscard]] std::vector<std::string> prompts_from_reply(std::string_view reply, std::size_t most);
+
+/// What two prompts have in common that differ in case (ASCII letters), white space and closing punctuation only:
+/// of those one is tried.
+[[nodiscard]] std::string folded_prompt(std::string_view prompt);
 
 }  // namespace dln

@@ -70,6 +70,18 @@ TEST_F(JobFixture, ProposalTemplatesMayBeBuiltInOrOwn) {
     EXPECT_EQ(templates[2].name, "p3");
 }
 
+TEST_F(JobFixture, ProposersAreAListWithShares) {
+    const auto job = valid_with({{"/train/proposals", R"({"feedback": "Be brief.",
+        "templates": ["edit", {"name": "crossover", "share": 0.5}, "list", {"name": "feedback"}]})"}});
+    const auto& templates = job.train.proposals.templates;
+    EXPECT_TRUE(asks_no_model(templates[0]));
+    EXPECT_EQ(templates[0].share, 1.0);
+    EXPECT_EQ(templates[1].share, 0.5);
+    EXPECT_EQ(templates[2].prompts_a_reply, 4U);
+    EXPECT_EQ(templates[3].prompts_a_reply, 1U);
+    EXPECT_EQ(job.train.proposals.feedback, "Be brief.");
+}
+
 TEST_F(JobFixture, PathsAreRelativeToTheJobFile) {
     const auto job = valid_with({{"/run_dir", "../out/x"},
                                  {"/backend/model", "models/a.gguf"},
@@ -168,10 +180,12 @@ TEST_F(JobFixture, ResolvedJobIsTheSameJob) {
 
 TEST_F(JobFixture, ResolvedJobWritesEveryDefaultOut) {
     const auto text = job_to_json(parse(kValid)).dump();
-    for (const char* part :
-         {R"("keep":"all")", R"("test":null)", R"("burn_in":0.05)", R"("prompts":["Even?"])",
-          R"("separator":"\n")", R"({"name":"errors","text":"","messages":[],"chat":true})",
-          R"("kind":"embedded")"}) {
+    for (
+        const char* part :
+        {R"("keep":"all")", R"("test":null)", R"("burn_in":0.05)", R"("prompts":["Even?"])",
+         R"("separator":"\n")",
+         R"({"name":"errors","text":"","messages":[],"chat":true,"share":1.0,"prompts_a_reply":1})",
+         R"("kind":"embedded")"}) {
         EXPECT_THAT(text, HasSubstr(part));
     }
     EXPECT_THAT(text, Not(HasSubstr("tiny.json")));

@@ -56,6 +56,29 @@ TEST(Plan, AsksForFewTexts) {
     EXPECT_EQ(small.plan.basis.sent.requests, static_cast<std::int64_t>(small.asked));
 }
 
+TEST(Plan, ProposalsWithoutAModelCostNoRequest) {
+    Job job = training_job();
+    job.network.layers[0].prompts = {"Look, then think."};
+    job.train.steps = 3;
+    job.train.proposals.templates = {{.name = "edit"}, {.name = "crossover"}};
+    const Plan plan = planned(job).plan;
+    EXPECT_DOUBLE_EQ(plan.training.expected.texts.requests, 0.0);
+    EXPECT_DOUBLE_EQ(plan.training.most.texts.requests, 0.0);
+    EXPECT_GT(plan.training.expected.scores.requests, 3 * 8.0);
+    EXPECT_EQ(plan.step_chain.texts, 0);
+}
+
+TEST(Plan, AListIsOneRequest) {
+    Job job = training_job(1);
+    job.train.steps = 1;
+    job.train.candidates = 9;
+    job.train.proposals.templates[0].prompts_a_reply = 4;
+    const Plan plan = planned(job).plan;
+    EXPECT_DOUBLE_EQ(plan.training.expected.texts.requests, 2.0);
+    EXPECT_DOUBLE_EQ(plan.training.most.texts.output_tokens,
+                     2.0 * 4 * job.train.proposals.max_tokens);
+}
+
 TEST(Plan, AsksForNothingWithoutSamples) {
     const Planned none =
         planned(training_job(), {weather(16), Dataset(), Dataset()}, {.samples_texts = false});

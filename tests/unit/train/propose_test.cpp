@@ -77,10 +77,103 @@ TEST(Proposer, CyclesMessagesOverTheSteps) {
     EXPECT_THAT(texts, ElementsAre("m0n0", "m1n1", "m0n2", "m1n0"));
 }
 
-TEST(Proposer, OrdersProposalsByTemplate) {
+std::vector<std::vector<std::size_t>> grouped(const Proposer& proposer,
+                                              std::size_t first,
+                                              std::size_t end) {
+    std::vector<std::vector<std::size_t>> groups;
+    for (const auto& request : proposer.requests(first, end)) groups.push_back(request.proposals);
+    return groups;
+}
+
+TEST(Proposer, OrdersRequestsByTemplate) {
     const Proposer proposer(spec_of({{.name = "a", .text = "A"}, {.name = "b", .text = "B"}}));
-    EXPECT_THAT(proposer.by_template(5), ElementsAre(0, 2, 4, 1, 3));
-    EXPECT_THAT(proposer.by_template(1), ElementsAre(0));
+    EXPECT_THAT(grouped(proposer, 0, 5), ElementsAre(ElementsAre(0), ElementsAre(2), ElementsAre(4),
+                                                     ElementsAre(1), ElementsAre(3)));
+    EXPECT_THAT(grouped(proposer, 3, 5), ElementsAre(ElementsAre(4), ElementsAre(3)));
+}
+
+TEST(Proposer, SharesProposalsOutByWeight) {
+    const Proposer proposer(spec_of({{.name = "a", .text = "A {{prompt}}", .share = 3},
+                                     {.name = "b", .text = "B {{prompt}}"}}));
+    std::vector<std::string> texts;
+    for (std::size_t i = 0; i < 8; ++i) texts.push_back(text_of(proposer, input_of(0), i));
+    EXPECT_THAT(texts, ElementsAre("A P0", "A P1", "A P0", "B P0", "A P1", "A P0", "A P1", "B P1"));
+}
+
+TEST(Proposer, SharesOutAnyNumberOfProposals) {
+    const Proposer proposer(spec_of({{.name = "a", .text = "A {{prompt}}"},
+                                     {.name = "b", .text = "B"},
+                                     {.name = "c", .text = "C"}}));
+    for (const std::size_t i : {0U, 3071U, 3072U, 3075U, 99'999U}) {
+        EXPECT_EQ(proposer.template_index(i), i % 3);
+    }
+    EXPECT_EQ(text_of(proposer, input_of(0), 3072), "A P0");
+    EXPECT_EQ(text_of(proposer, input_of(0), 3075), "A P1");
+}
+
+TEST(Proposer, AListMakesSeveralProposals) {
+    const Proposer proposer(spec_of(
+        {{.name = "a", .text = "A"},
+         {.name = "l", .text = "{{count}} of {{prompt}}", .share = 2, .prompts_a_reply = 3}}));
+    // l a l l a l l a l: proposals 1, 4 and 7 are a's.
+    EXPECT_THAT(grouped(proposer, 0, 9), ElementsAre(ElementsAre(1), ElementsAre(4), ElementsAre(7),
+                                                     ElementsAre(0, 2, 3), ElementsAre(5, 6, 8)));
+    EXPECT_EQ(text_of(proposer, input_of(0), 0), "3 of P0");
+    EXPECT_EQ(text_of(proposer, input_of(0), 5), "3 of P1");
+}
+
+TEST(Proposer, ShowsTheUsersWords) {
+    ProposalSpec spec = spec_of({{.name = "feedback"}, {.name = "own", .text = "<{{feedback}}>"}});
+    spec.feedback = "Say {{less}}.";
+    EXPECT_THAT(text_of(Proposer(spec), input_of(0), 0), HasSubstr("Say {{less}}."));
+    EXPECT_EQ(text_of(Proposer(spec), input_of(0), 1), "<Say {{less}}.>");
+}
+
+TEST(Proposer, OwnMessagesReplaceThoseOfABuiltInTemplate) {
+    const Proposer proposer(spec_of({{.name = "paraphrase", .messages = {"Shorten:"}}}));
+    EXPECT_EQ(text_of(proposer, input_of(0), 0), "Shorten:\n\nP0");
+}
+
+TEST(Proposer, EditsAndCrossoversAskNoModel) {
+    const Proposer proposer(
+        spec_of({{.name = "edit"}, {.name = "crossover"}, {.name = "a", .text = "A"}}));
+    EXPECT_FALSE(proposer.asks_model(0));
+    EXPECT_FALSE(proposer.asks_model(1));
+    EXPECT_THAT(grouped(proposer, 0, 6), ElementsAre(ElementsAre(2), ElementsAre(5)));
+    EXPECT_TRUE(proposer.asks_model());
+    EXPECT_FALSE(Proposer(spec_of({{.name = "edit"}})).asks_model());
+    // A template of one's own may have the name.
+    EXPECT_TRUE(Proposer(spec_of({{.name = "edit", .text = "E"}})).asks_model());
+}
+
+ProposalInput known_prompts() {
+    ProposalInput input = input_of(0);
+    input.prompts = {"A.", "B."};
+    input.good = {"A.", "B."};
+    input.known = {"A.", "B.", "C."};
+    return input;
+}
+
+TEST(Proposer, EditsTakePhrasesOfAllKnownPrompts) {
+    const Proposer proposer(spec_of({{.name = "edit"}}));
+    std::set<std::string> made;
+    for (std::size_t i = 0; i < 200; ++i) made.insert(proposer.made_prompt(known_prompts(), i));
+    EXPECT_THAT(made, ::testing::UnorderedElementsAre("A. B.", "B. A.", "A. C.", "C. A.", "B. C.",
+                                                      "C. B."));
+    EXPECT_EQ(proposer.made_prompt(known_prompts(), 7), proposer.made_prompt(known_prompts(), 7));
+}
+
+TEST(Proposer, CrossoversJoinGoodPromptsAndAreEditsWhereThereIsOne) {
+    const Proposer proposer(spec_of({{.name = "crossover"}}));
+    ProposalInput input = known_prompts();
+    std::set<std::string> made;
+    for (std::size_t i = 0; i < 50; ++i) made.insert(proposer.made_prompt(input, i));
+    EXPECT_THAT(made, ::testing::UnorderedElementsAre("A. B.", "B. A."));
+    input.prompts = input.good = {"A."};
+    input.known = {"A.", "C."};
+    made.clear();
+    for (std::size_t i = 0; i < 50; ++i) made.insert(proposer.made_prompt(input, i));
+    EXPECT_THAT(made, ::testing::UnorderedElementsAre("A. C.", "C. A."));
 }
 
 TEST(Proposer, ShowsExamplesByKindWithTheirOutputs) {
@@ -229,6 +322,64 @@ INSTANTIATE_TEST_SUITE_P(
         Reply{"OnlyALabel", "Instruction:", ""},
         Reply{"OnlyAListMark", "1.", ""}),
     [](const auto& param) { return param.param.name; });
+
+struct ListReply {
+    std::string name;
+    std::string reply;
+    std::vector<std::string> prompts;
+};
+
+class PromptsFromReply : public ::testing::TestWithParam<ListReply> {};
+
+TEST_P(PromptsFromReply, AreThoseOfItsLines) {
+    EXPECT_EQ(prompts_from_reply(GetParam().reply, 3), GetParam().prompts);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Replies,
+    PromptsFromReply,
+    ::testing::Values(
+        ListReply{"Numbered", "1. One.\n2. Two.\n3. Three.", {"One.", "Two.", "Three."}},
+        ListReply{"Bracketed", "1) One.\n2) Two.", {"One.", "Two."}},
+        ListReply{"Bulleted", "- One.\n* Two.\n\u2022 Three.", {"One.", "Two.", "Three."}},
+        ListReply{"PlainLines", "One.\n\nTwo.", {"One.", "Two."}},
+        ListReply{"Bold", "**1. One.**\n**2. Two.**", {"One.", "Two."}},
+        ListReply{"Quoted", "1. \"One.\"\n2. \"Two.\"", {"One.", "Two."}},
+        ListReply{"WithIntroduction", "Sure, here they are:\n1. One.\n2. Two.", {"One.", "Two."}},
+        ListReply{"WithExplanation",
+                  "1. One.\nThis is short.\n2. Two.\nI hope that helps!",
+                  {"One.", "Two."}},
+        ListReply{"Indented", "  1. One.\n  2. Two.", {"One.", "Two."}},
+        ListReply{"MoreThanAskedFor", "1. a\n2. b\n3. c\n4. d", {"a", "b", "c"}},
+        ListReply{"Fewer", "1. One.", {"One."}},
+        ListReply{"NumbersOnly", "1.\n2. 42\n3. Three.", {"Three."}},
+        ListReply{"CodeFence", "```\n1. One.\n```", {"One."}},
+        ListReply{"CutOff", "1. One.\n2. Tw\n3.", {"One.", "Tw"}},
+        ListReply{"OnePrompt", "Decide.", {"Decide."}},
+        ListReply{"Empty", "", {}},
+        ListReply{"OnlyPunctuation", "...\n---", {}}),
+    [](const auto& param) { return param.param.name; });
+
+TEST(PromptsFromReply, OfOneIsTheFirstParagraph) {
+    EXPECT_THAT(prompts_from_reply("1. One.\n2. Two.", 1), ElementsAre("One."));
+    EXPECT_THAT(prompts_from_reply("...", 1), SizeIs(0));
+}
+
+TEST(FoldedPrompt, IsEqualWhereOnlyCaseWhiteSpaceOrClosingPunctuationDiffer) {
+    const std::string folded = folded_prompt("Good or bad?");
+    for (const char* same : {"good OR bad", " Good  or\nbad", "Good or bad.", "Good or bad ?!"}) {
+        EXPECT_EQ(folded_prompt(same), folded) << same;
+    }
+    for (const char* other :
+         {"Good, or bad?", "Goodor bad", "\"Good or bad?\"", "Good or bad? No"}) {
+        EXPECT_NE(folded_prompt(other), folded) << other;
+    }
+}
+
+TEST(FoldedPrompt, OfPunctuationAloneIsThePunctuation) {
+    EXPECT_NE(folded_prompt("?"), folded_prompt("!"));
+    EXPECT_EQ(folded_prompt(""), "");
+}
 
 }  // namespace
 }  // namespace dln

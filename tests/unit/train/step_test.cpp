@@ -85,6 +85,46 @@ TEST_F(StepTest, DuplicatesAreScoredOnce) {
     EXPECT_THAT(bench_->backend().scored(), SizeIs(3 * 8));
 }
 
+TEST_F(StepTest, NearDuplicatesAreScoredOnceAndTheFirstStays) {
+    const StepRecord record = run(
+        training_job(),
+        joined({{says("PROPOSE m0", "Good"), says("PROPOSE m1", "good."), says("PROPOSE m2", "p?")},
+                good_and_poor()}));
+    EXPECT_THAT(prompts_of(record), ElementsAre("P", "Good"));
+    EXPECT_THAT(bench_->backend().scored(), SizeIs(2 * 8));
+}
+
+TEST_F(StepTest, ProposalsWithoutAModelCostNoRequest) {
+    memory_ = {{.parameters = {{"Q.", 0}}, .dev = {}}};
+    Job job = training_job(1);
+    job.train.proposals.templates = {{.name = "edit"}, {.name = "crossover"}};
+    job.train.candidates = 5;
+    const StepRecord record = run(job, {});
+    EXPECT_THAT(bench_->backend().continued(), IsEmpty());
+    EXPECT_THAT(record.layers[0].proposals, SizeIs(4));
+    ASSERT_GT(record.layers[0].candidates.size(), 2U);
+    for (std::size_t k = 2; k < record.layers[0].candidates.size(); ++k) {
+        EXPECT_THAT(record.layers[0].candidates[k].origin, ::testing::AnyOf("edit", "crossover"));
+        EXPECT_EQ(record.layers[0].scores[k].scored, 8U);
+    }
+}
+
+TEST_F(StepTest, OneReplyMakesSeveralProposals) {
+    Job job = training_job(1);
+    job.train.proposals.templates[0].prompts_a_reply = 3;
+    job.train.candidates = 5;
+    const StepRecord record =
+        run(job, joined({{says("PROPOSE", "1. Good\n2. Poor")}, good_and_poor()}));
+    // Two requests for four proposals; the third of the first list is missing, and both lists are equal.
+    EXPECT_THAT(bench_->backend().continued(), SizeIs(2));
+    std::vector<std::string> prompts;
+    for (const ProposalRecord& proposal : record.layers[0].proposals) {
+        prompts.push_back(proposal.prompt);
+    }
+    EXPECT_THAT(prompts, ElementsAre("Good", "Poor", "", "Good"));
+    EXPECT_THAT(prompts_of(record), ElementsAre("P", "Good", "Poor"));
+}
+
 TEST_F(StepTest, IncumbentStaysWhenNothingIsBetterThanTheNoise) {
     noise_floor_ = 1.0;
     EXPECT_EQ(chosen_prompt(run(training_job(), good_and_poor())), "P");
