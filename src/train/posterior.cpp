@@ -6,6 +6,8 @@
 #include "dln/error.hpp"
 #include "dln/random/counter_rng.hpp"
 
+#include "train/fill_in.hpp"
+
 namespace dln {
 namespace {
 
@@ -62,7 +64,7 @@ PosteriorSampler::PosteriorSampler(const PosteriorSpec& spec) : spec_(spec) {
         if (in.text.empty()) {
             const auto known = built_in_posterior(wanted.name);
             DLN_ASSERT(known.has_value(), "no built-in posterior template {}", wanted.name);
-            in = *known;
+            fill_in(in, *known);
         }
         if (in.messages.empty()) in.messages.emplace_back();
         Mustache text(in.text);

@@ -10,6 +10,7 @@
 #include "dln/random/counter_rng.hpp"
 
 #include "train/built_in_proposals.hpp"
+#include "train/fill_in.hpp"
 #include "train/prompt_edits.hpp"
 #include "train/proposal_shares.hpp"
 
@@ -75,9 +76,7 @@ Proposer::Proposer(const ProposalSpec& spec) : spec_(spec) {
         if (in.text.empty() && !is_local) {
             const auto known = built_in_proposal(wanted.name);
             DLN_ASSERT(known.has_value(), "no built-in proposal template {}", wanted.name);
-            in.text = known->text;
-            in.chat = known->chat;
-            if (in.messages.empty()) in.messages = known->messages;
+            fill_in(in, *known);
         }
         if (in.messages.empty()) in.messages.emplace_back();
         shares.push_back(in.share);

@@ -44,6 +44,12 @@ TEST(PosteriorSampler, CyclesTemplatesOverSamplesAndMessagesOverTheirUses) {
     EXPECT_TRUE(sampler.item(input_of(), 1).context.chat);
 }
 
+TEST(PosteriorSampler, BuiltInTemplateTakesTheJobsOwnMessages) {
+    const PosteriorSampler sampler(spec_of({{.name = "target", .messages = {"Say it in Latin."}}}));
+    EXPECT_THAT(text_of(sampler, 0), ::testing::EndsWith("Say it in Latin."));
+    EXPECT_TRUE(sampler.item(input_of(), 0).context.chat);
+}
+
 TEST(PosteriorSampler, ShowsPromptsTargetOutputAndClasses) {
     const PosteriorSampler sampler(
         spec_of({{.name = "a",
