@@ -191,11 +191,7 @@ void print_stop(const nlohmann::json& spent) {
 // One line a step file, with the best prompt on dev up to there; a damaged one is named and does not end the listing.
 int inspect_run(const InspectOptions& options) {
     const RunDirectory run(options.path);
-    std::vector<std::string> files;
-    for (const auto& entry : fs::directory_iterator(run.steps_path())) {
-        if (entry.path().extension() == ".h5") files.push_back(entry.path().string());
-    }
-    std::ranges::sort(files);
+    const std::vector<std::string> files = run.step_files();
     const nlohmann::json job = read_json_file(run.file("job.json"));
     fmt::print("{}: {} step file{}, newest {}\n", options.path, files.size(),
                files.size() == 1 ? "" : "s", run.latest().value_or("unknown"));

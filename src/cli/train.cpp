@@ -1,6 +1,5 @@
 // dln train: starts, resumes, or says that the run is complete.
 
-#include <algorithm>
 #include <filesystem>
 #include <memory>
 
@@ -106,14 +105,8 @@ void check_replayable(const Job& job, const std::string& replay) {
 // As the replayed run measured it: it decides which differences between candidates count.
 double replayed_noise_floor(const std::string& replay) {
     const RunDirectory run(replay);
-    std::vector<std::string> paths;
-    std::error_code failure;
-    for (const auto& entry : std::filesystem::directory_iterator(run.steps_path(), failure)) {
-        if (entry.path().extension() == ".h5") paths.push_back(entry.path().string());
-    }
-    std::ranges::sort(paths);
     std::string why = "there is none";
-    for (const std::string& path : paths) {
+    for (const std::string& path : run.step_files()) {
         try {
             return read_state(read_step_file(path).document).noise_floor;
         } catch (const CheckpointError& error) {

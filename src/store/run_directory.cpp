@@ -97,6 +97,19 @@ std::string RunDirectory::file(std::string_view name) const {
     return fmt::format("{}/{}", path_, name);
 }
 
+std::vector<std::string> RunDirectory::step_files() const {
+    std::vector<std::string> paths;
+    std::error_code failure;  // no directory: no steps
+    for (const auto& entry : fs::directory_iterator(steps_path(), failure)) {
+        if (entry.path().extension() == ".h5") paths.push_back(entry.path().string());
+    }
+    // Longer names are later steps.
+    std::ranges::sort(paths, [](const std::string& a, const std::string& b) {
+        return a.size() != b.size() ? a.size() < b.size() : a < b;
+    });
+    return paths;
+}
+
 bool RunDirectory::holds_run() const {
     std::error_code failure;
     return fs::exists(file("job.hash"), failure);

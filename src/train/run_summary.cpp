@@ -118,20 +118,11 @@ std::string first_line_of(const std::string& path) {
     }
 }
 
-// By a store nothing would be only read: it removes what dead writers left.
 std::optional<StepFile> newest_step(const RunDirectory& run) {
-    std::vector<std::string> paths;
-    std::error_code failure;
-    for (const auto& entry : fs::directory_iterator(run.steps_path(), failure)) {
-        if (entry.path().extension() == ".h5") paths.push_back(entry.path().string());
-    }
-    // Longer names are later steps.
-    std::ranges::sort(paths, [](const std::string& a, const std::string& b) {
-        return a.size() != b.size() ? a.size() > b.size() : a > b;
-    });
-    for (const std::string& path : paths) {
+    const std::vector<std::string> paths = run.step_files();
+    for (auto path = paths.rbegin(); path != paths.rend(); ++path) {
         try {
-            return read_step_file(path);
+            return read_step_file(*path);
         } catch (const CheckpointError&) {
             continue;  // as resuming does
         }

@@ -24,6 +24,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace dln {
 
@@ -39,6 +40,9 @@ class RunDirectory {
 
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
     [[nodiscard]] std::string steps_path() const { return path_ + "/steps"; }
+    /// Paths of the step files that are there, sound or not, first step first. Reads the directory only: a
+    /// store would clear away what dead writers left.
+    [[nodiscard]] std::vector<std::string> step_files() const;
     [[nodiscard]] std::string journal_path() const { return path_ + "/journal"; }
     [[nodiscard]] std::string metrics_path() const { return path_ + "/metrics.jsonl"; }
     /// Where the file `name` of this run lies, e.g. "report.html".

@@ -63,6 +63,17 @@ TEST_F(RunDirectoryTest, CreateMakesTheLayout) {
     EXPECT_TRUE(fs::exists(run.file("lock")));
 }
 
+TEST_F(RunDirectoryTest, StepFilesAreListedInTheOrderOfSteps) {
+    EXPECT_THAT(RunDirectory(path()).step_files(), IsEmpty());
+    const RunDirectory run = created();
+    for (const char* name : {"1000000.h5", "000002.h5", "999999.h5", "000003.h5.tmp-host-1"}) {
+        write_bytes(run.steps_path() + "/" + name, "");
+    }
+    EXPECT_THAT(run.step_files(),
+                ElementsAre(run.steps_path() + "/000002.h5", run.steps_path() + "/999999.h5",
+                            run.steps_path() + "/1000000.h5"));
+}
+
 TEST_F(RunDirectoryTest, CheckWritableLeavesNothingBehindInAnExistingRun) {
     static_cast<void>(created());
     const auto before = fs::last_write_time(path() + "/job.json");
