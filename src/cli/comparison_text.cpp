@@ -14,18 +14,21 @@ namespace {
 constexpr std::size_t kLongestResult = 36;  // names in the table of results and in that of costs
 constexpr std::size_t kLongestPaired = 24;  // and in the table of paired tests
 
+bool begins_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U; }
+
+std::size_t characters_of(const std::string& text) {
+    return static_cast<std::size_t>(std::ranges::count_if(text, begins_character));
+}
+
 // On one line of at most `most` characters; of a longer path the end tells more.
 std::string shown(const std::string& name, std::size_t most) {
     std::string safe = printable(name, 1000);
-    const auto begins = [](char byte) {
-        return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U;
-    };
-    auto left = static_cast<std::size_t>(std::ranges::count_if(safe, begins));
+    std::size_t left = characters_of(safe);
     if (left <= most) return safe;
     std::size_t from = 0;
     while (left > most - 3) {
         ++from;
-        while (from < safe.size() && !begins(safe[from])) ++from;
+        while (from < safe.size() && !begins_character(safe[from])) ++from;
         --left;
     }
     return "..." + safe.substr(from);
@@ -34,10 +37,7 @@ std::string shown(const std::string& name, std::size_t most) {
 std::size_t width_of(const std::vector<std::string>& names) {
     std::size_t width = 5;
     for (const std::string& name : names) {
-        // fmt pads by columns too
-        width = std::max(width, static_cast<std::size_t>(std::ranges::count_if(name, [](char byte) {
-                             return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U;
-                         })));
+        width = std::max(width, characters_of(name));  // fmt pads by columns too
     }
     return width;
 }
@@ -46,15 +46,6 @@ std::vector<std::string> paths(const Comparison& comparison, std::size_t most) {
     std::vector<std::string> names;
     for (const RunSummary& run : comparison.runs) names.push_back(shown(run.path, most));
     return names;
-}
-
-// 12,345
-std::string grouped(std::int64_t value) {
-    std::string digits = std::to_string(value);
-    for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3) {
-        digits.insert(static_cast<std::size_t>(at), ",");
-    }
-    return digits;
 }
 
 std::string hours(double seconds) {

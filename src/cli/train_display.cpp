@@ -12,14 +12,6 @@
 namespace dln {
 namespace {
 
-std::string thousands(std::int64_t value) {
-    std::string digits = std::to_string(value);
-    for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3) {
-        digits.insert(static_cast<std::size_t>(at), ",");
-    }
-    return digits;
-}
-
 std::string duration(double seconds) {
     if (seconds < 90.0) return fmt::format("{:.0f} s", seconds);
     if (seconds < 5400.0) return fmt::format("{:.0f} min", seconds / 60.0);
@@ -85,7 +77,7 @@ void TrainDisplay::resumed(const TrainState& state, const std::vector<std::strin
 }
 
 void TrainDisplay::holds(std::int64_t replies) {
-    if (replies > 0) say("journal: {} replies are held", thousands(replies));
+    if (replies > 0) say("journal: {} replies are held", grouped(replies));
 }
 
 // What the job's evaluations measure, as describe() has it for test.
@@ -102,15 +94,11 @@ std::string TrainDisplay::describe_dev(const DevResult& dev) const {
     return text;
 }
 
-void TrainDisplay::show_parameters(const NetworkParameters& parameters) {
-    for (std::size_t l = 0; l < parameters.size(); ++l) {
-        if (l < shown_.size() && shown_[l] == parameters[l]) continue;
-        say("      {:>{}}  {}\"{}\" in template {}", "", std::to_string(job_.train.steps).size(),
-            parameters.size() == 1 ? "" : fmt::format("layer {}: ", l + 1),
-            printable(parameters[l].prompt, 160),
-            printable(job_.network.layers[l].templates[parameters[l].template_index].name, 60));
-    }
-    shown_ = parameters;
+void TrainDisplay::show_layer(std::size_t layer, const LayerParameters& parameters) {
+    say("      {:>{}}  {}\"{}\" in template {}", "", std::to_string(job_.train.steps).size(),
+        job_.network.layers.size() == 1 ? "" : fmt::format("layer {}: ", layer + 1),
+        printable(parameters.prompt, 160),
+        printable(job_.network.layers[layer].templates[parameters.template_index].name, 60));
 }
 
 void TrainDisplay::evaluated_dev(const TrainState& state, const DevResult& dev, bool is_best) {
@@ -118,9 +106,12 @@ void TrainDisplay::evaluated_dev(const TrainState& state, const DevResult& dev, 
     say("step {:>{}}  dev {}{}", state.steps_done, std::to_string(job_.train.steps).size(),
         describe_dev(dev), is_best ? "  (best so far)" : "");
     if (!is_best) return;
+    const NetworkParameters& best = state.best[0].parameters;
     // Before the first step they are the job's own prompts.
-    if (state.steps_done == 0) shown_ = state.best[0].parameters;
-    show_parameters(state.best[0].parameters);
+    for (std::size_t l = 0; l < best.size() && state.steps_done > 0; ++l) {
+        if (l >= shown_.size() || shown_[l] != best[l]) show_layer(l, best[l]);
+    }
+    shown_ = best;
 }
 
 void TrainDisplay::stepped(const StepRecord& record, const TrainState& state, double seconds) {
@@ -130,7 +121,7 @@ void TrainDisplay::stepped(const StepRecord& record, const TrainState& state, do
     if (is_deep) {
         say("step {:>{}}  {}{} calls, {:.1f} s", state.steps_done, width,
             record.nothing_to_learn ? "no error in the batch, nothing to learn; " : "",
-            thousands(record.usage.calls), seconds);
+            grouped(record.usage.calls), seconds);
     }
     for (const LayerRecord& layer : record.layers) {
         if (is_deep && record.nothing_to_learn) break;
@@ -145,12 +136,15 @@ void TrainDisplay::stepped(const StepRecord& record, const TrainState& state, do
             say("      {:>{}}  layer {}: {}", "", width, layer.layer + 1, compared);
         } else {
             say("step {:>{}}  {}, {} calls, {:.1f} s", state.steps_done, width, compared,
-                thousands(record.usage.calls), seconds);
+                grouped(record.usage.calls), seconds);
         }
     }
-    const bool is_new = std::ranges::any_of(
-        record.layers, [](const LayerRecord& layer) { return layer.chosen != 0; });
-    if (is_new) show_parameters(state.current);
+    shown_.resize(state.current.size());
+    for (const LayerRecord& layer : record.layers) {
+        if (layer.chosen == 0) continue;
+        show_layer(layer.layer, layer.chosen_parameters());
+        shown_[layer.layer] = layer.chosen_parameters();
+    }
 }
 
 void TrainDisplay::warned(const std::string& message) {
@@ -185,20 +179,19 @@ void TrainDisplay::finished(const TrainOutcome& outcome) {
     // Calls and tokens are those of the whole run, the time is this process's: a run may have had several.
     say("training used {} calls of {} tokens; sharing left {} tokens to compute (as many as {:.0f} "
         "calls have); {} in this process",
-        thousands(usage.calls), thousands(usage.standalone_tokens),
-        thousands(usage.evaluated_tokens), worth, duration(seconds_since(start_)));
+        grouped(usage.calls), grouped(usage.standalone_tokens), grouped(usage.evaluated_tokens),
+        worth, duration(seconds_since(start_)));
     if (job_.backend.kind == BackendKind::http) {
         const Spending& spent = outcome.spent;
         const double money = money_of(cost_of(spent), job_.backend);
         say("servers counted {} requests of {} tokens, and {} tokens that they generated{}; the "
             "run took {}",
-            thousands(spent.requests), thousands(spent.prompt_tokens),
-            thousands(spent.output_tokens()),
+            grouped(spent.requests), grouped(spent.prompt_tokens), grouped(spent.output_tokens()),
             money > 0.0 ? fmt::format(", which cost {:.4g}", money) : "", duration(spent.seconds));
     }
     if (outcome.recalled > 0) {
         say("journal: {} replies were held already and not paid for again",
-            thousands(outcome.recalled));
+            grouped(outcome.recalled));
     }
     say("run: {}", shown_path(job_.run_dir));
 }
@@ -226,7 +219,7 @@ void TrainDisplay::show_bar(const TrainState& state, const EngineProgress& progr
     fmt::print(stderr, "\r\x1b[2K[{:=<{}}{:<{}}] step {} of {}, {}/{} units, {} tokens{}", "",
                filled, "", kWidth - filled, std::min(state.steps_done + 1, job_.train.steps),
                job_.train.steps, progress.units_done, progress.units_known,
-               thousands(state.usage.evaluated_tokens + progress.usage.evaluated_tokens),
+               grouped(state.usage.evaluated_tokens + progress.usage.evaluated_tokens),
                done > 0 && left > 0 ? fmt::format(", {} left", duration(seconds / done * left))
                                     : std::string());
     std::fflush(stderr);

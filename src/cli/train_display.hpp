@@ -29,7 +29,7 @@ class TrainDisplay : public TrainObserver {
 
   private:
     [[nodiscard]] std::string describe_dev(const DevResult& dev) const;
-    void show_parameters(const NetworkParameters& parameters);
+    void show_layer(std::size_t layer, const LayerParameters& parameters);
     void clear_bar();
     void show_bar(const TrainState& state, const EngineProgress& progress);
 

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "dln/text/utf8.hpp"
+
 namespace dln {
 namespace {
 
@@ -37,14 +39,6 @@ constexpr std::array kDone{
     Words{&Counts::failovers, "of them at another endpoint", "of them at another endpoint"},
     Words{&Counts::outages, "outage of an endpoint", "outages of an endpoint, as each rank saw it"},
 };
-
-std::string grouped(std::int64_t value) {
-    std::string digits = std::to_string(value);
-    for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3) {
-        digits.insert(static_cast<std::size_t>(at), ",");
-    }
-    return digits;
-}
 
 // "61 busy (429), 1 connection lost"; empty when all are zero.
 std::string list(const Counts& counts, std::span<const Words> words) {

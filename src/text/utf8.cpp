@@ -146,6 +146,23 @@ std::string_view trim(std::string_view text) {
     return text.substr(first, text.find_last_not_of(kWhite) - first + 1);
 }
 
+std::string lowered(std::string_view text) {
+    std::string small(text);
+    for (char& c : small) {
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+    return small;
+}
+
+std::string grouped(std::int64_t value) {
+    std::string digits = std::to_string(value);
+    const std::ptrdiff_t first = value < 0 ? 1 : 0;
+    for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > first; at -= 3) {
+        digits.insert(static_cast<std::size_t>(at), ",");
+    }
+    return digits;
+}
+
 std::optional<std::string> near_miss(std::string_view word, const std::vector<std::string>& known) {
     constexpr std::size_t kLongestWord = 100;  // longer ones are no slip of a finger
     if (word.empty() || word.size() > kLongestWord) {

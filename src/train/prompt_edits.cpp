@@ -21,14 +21,8 @@ constexpr std::array<std::string_view, 6> kWidePunctuation{"\u3002", "\uff0c", "
 bool is_space(char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; }
 bool is_ascii(char c) { return static_cast<unsigned char>(c) < 0x80; }
 
-std::string lower(std::string_view text) {
-    std::string out(text);
-    std::ranges::transform(out, out.begin(), [](unsigned char c) { return std::tolower(c); });
-    return out;
-}
-
 bool is_conjunction(std::string_view word) {
-    return std::ranges::find(kConjunctions, lower(word)) != kConjunctions.end();
+    return std::ranges::find(kConjunctions, lowered(word)) != kConjunctions.end();
 }
 
 bool ends_with_wide_punctuation(std::string_view text) {
@@ -66,11 +60,11 @@ std::string tidied(const std::vector<std::string>& phrases, std::string_view mod
 std::vector<std::string> new_phrases(const std::vector<std::string>& own,
                                      const std::vector<std::string>& others) {
     std::vector<std::string> known;
-    for (const std::string& phrase : own) known.push_back(lower(trim(phrase)));
+    for (const std::string& phrase : own) known.push_back(lowered(trim(phrase)));
     std::vector<std::string> found;
     for (const std::string& other : others) {
         for (std::string& phrase : phrases_of(other)) {
-            const std::string text = lower(trim(phrase));
+            const std::string text = lowered(trim(phrase));
             if (text.empty() || std::ranges::find(known, text) != known.end()) continue;
             known.push_back(text);
             found.push_back(std::move(phrase));

@@ -10,12 +10,6 @@
 namespace dln {
 namespace {
 
-std::string lower(std::string_view text) {
-    std::string out(text);
-    std::ranges::transform(out, out.begin(), [](unsigned char c) { return std::tolower(c); });
-    return out;
-}
-
 void replace_text(std::string& text, std::string_view part) { text = std::string(trim(part)); }
 
 // "Instruction:", "**New prompt 2:**" and the like before the prompt.
@@ -25,7 +19,7 @@ void strip_label(std::string& text) {
         "question",    "rewritten instruction", "the instruction was", "task"};
     const std::size_t colon = text.find(':');
     if (colon == std::string::npos || colon > 30) return;
-    std::string label = lower(trim(std::string_view(text).substr(0, colon)));
+    std::string label = lowered(trim(std::string_view(text).substr(0, colon)));
     const auto is_decoration = [](char c) { return c == '*' || c == '#' || c == ' '; };
     while (!label.empty() && is_decoration(label.front())) label.erase(0, 1);
     while (!label.empty() && (is_decoration(label.back()) ||
@@ -161,11 +155,10 @@ std::vector<std::string> prompts_from_reply(std::string_view reply, std::size_t 
 
 std::string folded_prompt(std::string_view prompt) {
     std::string folded;
-    for (const char c : trim(prompt)) {
-        const auto byte = static_cast<unsigned char>(c);
-        const bool is_space = std::isspace(byte) != 0;
+    for (const char c : lowered(trim(prompt))) {
+        const bool is_space = std::isspace(static_cast<unsigned char>(c)) != 0;
         if (is_space && !folded.empty() && folded.back() == ' ') continue;
-        folded += is_space ? ' ' : static_cast<char>(std::tolower(byte));
+        folded += is_space ? ' ' : c;
     }
     const std::size_t end = folded.find_last_not_of(" .,;:!?");
     // Of punctuation alone nothing would be left.

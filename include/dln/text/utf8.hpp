@@ -2,6 +2,7 @@
 // Text as other people's data: checking, showing, cutting. Pure.
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,6 +22,12 @@ namespace dln {
 
 /// Without white space (ASCII) at both ends.
 [[nodiscard]] std::string_view trim(std::string_view text);
+
+/// With small ASCII letters; other bytes stay.
+[[nodiscard]] std::string lowered(std::string_view text);
+
+/// "12,345": digits in threes, for people.
+[[nodiscard]] std::string grouped(std::int64_t value);
 
 /// The entry of `known` that `word` was probably meant to be (edit distance), if any is near.
 [[nodiscard]] std::optional<std::string> near_miss(std::string_view word,
