@@ -18,6 +18,18 @@ namespace dln::cbor {
     return {bytes.begin(), bytes.end()};
 }
 
+[[nodiscard]] inline nlohmann::json list_of(const std::vector<std::string>& texts) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const std::string& text : texts) list.push_back(bytes_of(text));
+    return list;
+}
+
+[[nodiscard]] inline std::vector<std::string> texts_of(const nlohmann::json& list) {
+    std::vector<std::string> texts;
+    for (const nlohmann::json& text : list) texts.push_back(text_of(text));
+    return texts;
+}
+
 [[nodiscard]] inline std::string encode(const nlohmann::json& value) {
     std::string bytes;
     nlohmann::json::to_cbor(value, nlohmann::detail::output_adapter<char>(bytes));

@@ -111,10 +111,10 @@ void NetworkRunner::submit(std::uint64_t id, Active& unit) {
     }
     if (const auto* texts = std::get_if<TextUnit>(&unit.content)) {
         ScoreRequest request;
-        for (std::size_t i = 0; i < texts->targets.size(); ++i) {
-            request.items.push_back({texts->contexts[i], {texts->targets[i]}});
+        for (const TextItem& item : texts->items) {
+            request.items.push_back({item.context, {item.target}});
         }
-        unit.result.cells.assign(2 * texts->targets.size(), 0);
+        unit.result.cells.assign(2 * texts->items.size(), 0);
         return backend_.submit(id, std::move(request));
     }
     const Pass& pass = unit.pass;
@@ -233,8 +233,9 @@ void NetworkRunner::take_text_scores(Active& unit, const ScoreReply& reply) cons
             unit.count_failure(*why);
             continue;
         }
-        unit.result.cells[2 * i] = to_fixed_point(target_score(
-            reply.scores[i].front().token_log_probs, texts.targets[i].size(), network_.scoring()));
+        unit.result.cells[2 * i] =
+            to_fixed_point(target_score(reply.scores[i].front().token_log_probs,
+                                        texts.items[i].target.size(), network_.scoring()));
         unit.result.cells[2 * i + 1] = 1;
     }
 }

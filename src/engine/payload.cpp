@@ -1,9 +1,12 @@
 #include "engine/payload.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include <nlohmann/json.hpp>
 #include <xxhash.h>
+
+#include "dln/error.hpp"
 
 #include "engine/cbor.hpp"
 
@@ -12,7 +15,9 @@ namespace payload {
 namespace {
 
 using cbor::bytes_of;
+using cbor::list_of;
 using cbor::text_of;
+using cbor::texts_of;
 using nlohmann::json;
 
 json to_json(const LayerParameters& layer) {
@@ -29,18 +34,6 @@ Context context_from(const json& value) {
     return {.text = text_of(value[0]), .chat = value[1], .shared_bytes = value[2]};
 }
 
-json to_json(const std::vector<std::string>& texts) {
-    json list = json::array();
-    for (const std::string& text : texts) list.push_back(bytes_of(text));
-    return list;
-}
-
-std::vector<std::string> texts_from(const json& value) {
-    std::vector<std::string> texts;
-    for (const json& text : value) texts.push_back(text_of(text));
-    return texts;
-}
-
 json to_json(const EvaluateUnit& unit) {
     json layers = json::array();
     for (const LayerParameters& layer : unit.parameters) layers.push_back(to_json(layer));
@@ -51,7 +44,7 @@ json to_json(const EvaluateUnit& unit) {
 json to_json(const LayerUnit& unit) {
     json items = json::array();
     for (const LayerItem& item : unit.items) {
-        items.push_back(json::array({item.example, to_json(item.latents)}));
+        items.push_back(json::array({item.example, list_of(item.latents)}));
     }
     return json::array({"layer", unit.layer, to_json(unit.parameters),
                         static_cast<int>(unit.measure), unit.split, std::move(items), unit.step,
@@ -59,9 +52,11 @@ json to_json(const LayerUnit& unit) {
 }
 
 json to_json(const TextUnit& unit) {
-    json contexts = json::array();
-    for (const Context& context : unit.contexts) contexts.push_back(to_json(context));
-    return json::array({"text", std::move(contexts), to_json(unit.targets)});
+    json items = json::array();
+    for (const TextItem& item : unit.items) {
+        items.push_back(json::array({to_json(item.context), bytes_of(item.target)}));
+    }
+    return json::array({"text", std::move(items)});
 }
 
 json to_json(const GenerateRequest& request) {
@@ -70,7 +65,7 @@ json to_json(const GenerateRequest& request) {
         items.push_back(json::array({to_json(item.context), item.seed}));
     }
     return json::array({"generate", std::move(items), request.max_tokens, request.temperature,
-                        request.top_p, to_json(request.stop)});
+                        request.top_p, list_of(request.stop)});
 }
 
 EvaluateUnit evaluate_from(const json& value) {
@@ -92,13 +87,15 @@ LayerUnit layer_from(const json& value) {
                    .items = {},
                    .step = value[6],
                    .without_residual = value[7]};
-    for (const json& item : value[5]) unit.items.push_back({item[0], texts_from(item[1])});
+    for (const json& item : value[5]) unit.items.push_back({item[0], texts_of(item[1])});
     return unit;
 }
 
 TextUnit text_unit_from(const json& value) {
-    TextUnit unit{.contexts = {}, .targets = texts_from(value[2])};
-    for (const json& context : value[1]) unit.contexts.push_back(context_from(context));
+    TextUnit unit;
+    for (const json& item : value[1]) {
+        unit.items.push_back({context_from(item[0]), text_of(item[1])});
+    }
     return unit;
 }
 
@@ -107,7 +104,7 @@ GenerateRequest generate_from(const json& value) {
                             .max_tokens = value[2],
                             .temperature = value[3],
                             .top_p = value[4],
-                            .stop = texts_from(value[5])};
+                            .stop = texts_of(value[5])};
     for (const json& item : value[1]) request.items.push_back({context_from(item[0]), item[1]});
     return request;
 }
@@ -140,23 +137,27 @@ std::uint64_t affinity_of(const LayerParameters& parameters) {
                                 parameters.template_index);
 }
 
-// `part` with each block of `all` in turn in `member`.
+// Units of `part` with each block of `all` in turn in `member`, of `width` cells an entry. Without an affinity
+// they have nothing in common with each other.
 template <class Whole, class Entry>
 std::vector<Unit> cut(Whole part,
                       std::vector<Entry> Whole::*member,
                       const std::vector<Entry>& all,
                       std::size_t block,
                       std::size_t width,
-                      std::uint64_t affinity) {
+                      std::optional<std::uint64_t> affinity = std::nullopt) {
     std::vector<Unit> units;
     for (std::size_t first = 0; first < all.size(); first += block) {
         const std::size_t count = std::min(block, all.size() - first);
         const auto begin = all.begin() + static_cast<std::ptrdiff_t>(first);
         (part.*member).assign(begin, begin + static_cast<std::ptrdiff_t>(count));
-        units.push_back({.payload = payload::encode(part),
-                         .affinity = affinity,
-                         .first_cell = first * width,
-                         .cells = count * width});
+        Unit unit{.payload = payload::encode(part),
+                  .affinity = 0,
+                  .first_cell = first * width,
+                  .cells = count * width};
+        unit.affinity =
+            affinity ? *affinity : XXH3_64bits(unit.payload.data(), unit.payload.size());
+        units.push_back(std::move(unit));
     }
     return units;
 }
@@ -176,29 +177,16 @@ std::vector<Unit> make_layer_units(const LayerUnit& whole, std::size_t block, st
 }
 
 std::vector<Unit> make_text_units(const TextUnit& whole, std::size_t block) {
-    constexpr std::size_t kWidth = 2;
-    std::vector<Unit> units;
-    for (std::size_t first = 0; first < whole.targets.size(); first += block) {
-        const std::size_t end = std::min(first + block, whole.targets.size());
-        TextUnit part;
-        for (std::size_t i = first; i < end; ++i) {
-            part.contexts.push_back(whole.contexts[i]);
-            part.targets.push_back(whole.targets[i]);
-        }
-        Unit unit{.payload = payload::encode(part),
-                  .affinity = 0,
-                  .first_cell = first * kWidth,
-                  .cells = (end - first) * kWidth};
-        unit.affinity = XXH3_64bits(unit.payload.data(), unit.payload.size());
-        units.push_back(std::move(unit));
-    }
-    return units;
+    return cut(whole, &TextUnit::items, whole.items, block, cells_an_example(Measure::target, 0));
+}
+
+std::vector<Unit> make_generate_units(const GenerateRequest& request, std::size_t block) {
+    return cut(request, &GenerateRequest::items, request.items, block, 0);
 }
 
 Unit make_generate_unit(const GenerateRequest& request) {
-    Unit unit{.payload = payload::encode(request), .affinity = 0, .first_cell = 0, .cells = 0};
-    unit.affinity = XXH3_64bits(unit.payload.data(), unit.payload.size());
-    return unit;
+    DLN_ASSERT(!request.items.empty(), "a unit without items");
+    return std::move(make_generate_units(request, request.items.size()).front());
 }
 
 }  // namespace dln

@@ -26,11 +26,9 @@ Order decode_order(const std::string& bytes) {
 }
 
 std::string encode_result(std::uint64_t unit, const UnitResult& result) {
-    json texts = json::array();
-    for (const std::string& text : result.texts) texts.push_back(bytes_of(text));
     const Usage& usage = result.usage;
     return cbor::encode(
-        json::array({unit, std::move(texts),
+        json::array({unit, cbor::list_of(result.texts),
                      json::array({usage.calls, usage.standalone_tokens, usage.evaluated_tokens,
                                   usage.generated_tokens, usage.recalled, usage.requests,
                                   usage.prompt_tokens, usage.discarded_tokens}),
@@ -40,7 +38,7 @@ std::string encode_result(std::uint64_t unit, const UnitResult& result) {
 std::pair<std::uint64_t, UnitResult> decode_result(const std::string& bytes) {
     const json value = json::from_cbor(bytes);
     UnitResult result;
-    for (const json& text : value[1]) result.texts.push_back(text_of(text));
+    result.texts = cbor::texts_of(value[1]);
     result.usage = {.calls = value[2][0],
                     .standalone_tokens = value[2][1],
                     .evaluated_tokens = value[2][2],

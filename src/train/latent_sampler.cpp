@@ -44,19 +44,14 @@ void LatentSampler::sample_layer(std::shared_ptr<const Draw> draw, std::size_t l
         return;
     }
     auto asked = std::make_shared<Asked>(ask(*draw, layer));
-    std::vector<Unit> units;
-    const std::size_t block = context_.posterior.spec().block;
+    const PosteriorSpec& posterior = context_.posterior.spec();
     const LayerSpec& spec = context_.network.layer(layer);
-    for (std::size_t first = 0; first < asked->items.size(); first += block) {
-        const auto begin = asked->items.begin() + static_cast<std::ptrdiff_t>(first);
-        const std::size_t count = std::min(block, asked->items.size() - first);
-        units.push_back(
-            make_generate_unit({.items = {begin, begin + static_cast<std::ptrdiff_t>(count)},
-                                .max_tokens = spec.max_tokens,
-                                .temperature = context_.posterior.spec().temperature,
-                                .top_p = context_.posterior.spec().top_p,
-                                .stop = spec.stop}));
-    }
+    std::vector<Unit> units = make_generate_units({.items = asked->items,
+                                                   .max_tokens = spec.max_tokens,
+                                                   .temperature = posterior.temperature,
+                                                   .top_p = posterior.top_p,
+                                                   .stop = spec.stop},
+                                                  posterior.block);
     const TaskId task = graph_.add(
         {.needs = {}, .expand = [units = std::move(units)] { return units; }, .cells = 0});
     tasks_.push_back(task);
@@ -161,13 +156,12 @@ std::vector<TaskId> LatentSampler::score_samples(const PositionGroup& group) {
                 // A chat turn begins on a line of its own: there is nothing to separate.
                 std::string target = context.chat ? "" : context_.network.scoring().separator;
                 target += latents_.sample(position, k)[layer];
-                whole.contexts.push_back(std::move(context));
-                whole.targets.push_back(std::move(target));
+                whole.items.push_back({std::move(context), std::move(target)});
                 scored.samples.push_back(position * latents_.samples + k);
             }
         }
         const std::size_t block = context_.network.scoring().block;
-        const std::size_t width = 2 * whole.targets.size();
+        const std::size_t width = 2 * whole.items.size();
         scored.task = graph_.add(
             {.needs = {},
              .expand = [whole = std::move(whole), block] { return make_text_units(whole, block); },

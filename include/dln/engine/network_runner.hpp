@@ -58,10 +58,13 @@ struct LayerUnit {
     bool without_residual = false;
 };
 
-/// Score each text after its context, as targets are scored; the texts hold their separators.
+/// A text to score after its context, as targets are scored; it holds its separator.
+struct TextItem {
+    Context context;
+    std::string target;
+};
 struct TextUnit {
-    std::vector<Context> contexts;
-    std::vector<std::string> targets;
+    std::vector<TextItem> items;
 };
 
 /// Cells an example for `measure`.
@@ -81,8 +84,11 @@ struct TextUnit {
 /// Units of at most `block` texts, two cells a text.
 [[nodiscard]] std::vector<Unit> make_text_units(const TextUnit& whole, std::size_t block);
 
-/// One unit that draws all of `request`'s items; its texts are the outputs. A failed item gives an empty
-/// text and counts as a failure.
+/// Units that draw at most `block` of `request`'s items each; their texts are the outputs. A failed item gives
+/// an empty text and counts as a failure.
+[[nodiscard]] std::vector<Unit> make_generate_units(const GenerateRequest& request,
+                                                    std::size_t block);
+/// The same, all items in one unit.
 [[nodiscard]] Unit make_generate_unit(const GenerateRequest& request);
 
 class NetworkRunner : public UnitRunner {

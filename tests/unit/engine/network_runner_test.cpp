@@ -276,10 +276,11 @@ TEST_F(NetworkRunnerTest, LastLayerUnitGeneratesAndComparesWhereOnlyRightAnswers
 
 TEST_F(NetworkRunnerTest, TextUnitScoresTextsAndCountsFailures) {
     use(small_job(), {}, scripted({scores("one", "\na b", -0.5)}, {.context_tokens = 50}));
-    const std::vector<Unit> units = make_text_units(
-        {.contexts = {{.text = "one"}, {.text = std::string(400, 'x')}, {.text = "one"}},
-         .targets = {"\na b", "\nc", "\na b"}},
-        2);
+    const std::vector<Unit> units =
+        make_text_units({.items = {{{.text = "one"}, "\na b"},
+                                   {{.text = std::string(400, 'x')}, "\nc"},
+                                   {{.text = "one"}, "\na b"}}},
+                        2);
     ASSERT_THAT(units, SizeIs(2));
     const UnitResult first = run(units[0]);
     EXPECT_THAT(first.cells, ElementsAre(-kOne / 2, 1, 0, 0));
