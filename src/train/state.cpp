@@ -162,6 +162,21 @@ void remember(TrainState& state,
     if (state.memory.size() > capacity) state.memory.resize(capacity);
 }
 
+void write_usage(const Usage& usage,
+                 const std::string& path,
+                 const std::string& measured,
+                 StepDocument& document) {
+    auto& arrays = document.arrays;
+    arrays[path + "calls"] = Array::scalar(usage.calls);
+    arrays[path + "standalone_tokens"] = Array::scalar(usage.standalone_tokens);
+    arrays[path + "generated_tokens"] = Array::scalar(usage.generated_tokens);
+    arrays[measured + "requests"] = Array::scalar(usage.requests);
+    arrays[measured + "prompt_tokens"] = Array::scalar(usage.prompt_tokens);
+    arrays[measured + "discarded_tokens"] = Array::scalar(usage.discarded_tokens);
+    // How much of it had to be computed depends on which rank had which prefix.
+    arrays[measured + "evaluated_tokens"] = Array::scalar(usage.evaluated_tokens);
+}
+
 void write_state(const TrainState& state, StepDocument& document) {
     auto& arrays = document.arrays;
     arrays["state/steps_done"] = Array::scalar(state.steps_done);
@@ -173,14 +188,7 @@ void write_state(const TrainState& state, StepDocument& document) {
     write_history(state, document);
     arrays["state/without_gain"] = Array::scalar(state.without_gain);
     arrays["state/noise_floor"] = Array::scalar(state.noise_floor);
-    arrays["state/calls"] = Array::scalar(state.usage.calls);
-    arrays["state/standalone_tokens"] = Array::scalar(state.usage.standalone_tokens);
-    arrays["state/generated_tokens"] = Array::scalar(state.usage.generated_tokens);
-    arrays["timing/requests"] = Array::scalar(state.usage.requests);
-    arrays["timing/prompt_tokens"] = Array::scalar(state.usage.prompt_tokens);
-    arrays["timing/discarded_tokens"] = Array::scalar(state.usage.discarded_tokens);
-    // How much of it had to be computed depends on which rank had which prefix: a measurement.
-    arrays["timing/evaluated_tokens"] = Array::scalar(state.usage.evaluated_tokens);
+    write_usage(state.usage, "state/", "timing/", document);
     arrays["timing/recalled"] = Array::scalar(state.usage.recalled);
 }
 

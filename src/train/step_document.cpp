@@ -162,13 +162,7 @@ void write_step(const StepRecord& record, StepDocument& document) {
     arrays["step/failures"] = Array::scalar(record.failures);
     arrays["step/empty_samples"] = Array::scalar(record.empty_samples);
     arrays["step/first_failure"] = Array::scalar(record.first_failure);
-    arrays["step/calls"] = Array::scalar(record.usage.calls);
-    arrays["step/standalone_tokens"] = Array::scalar(record.usage.standalone_tokens);
-    arrays["step/generated_tokens"] = Array::scalar(record.usage.generated_tokens);
-    arrays["timing/step_requests"] = Array::scalar(record.usage.requests);
-    arrays["timing/step_prompt_tokens"] = Array::scalar(record.usage.prompt_tokens);
-    arrays["timing/step_discarded_tokens"] = Array::scalar(record.usage.discarded_tokens);
-    arrays["timing/step_evaluated_tokens"] = Array::scalar(record.usage.evaluated_tokens);
+    write_usage(record.usage, "step/", "timing/step_", document);
 }
 
 }  // namespace dln

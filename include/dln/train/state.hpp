@@ -62,6 +62,13 @@ void remember(TrainState& state,
               std::size_t capacity,
               Objective objective);
 
+/// Writes what was used: what follows from replies alone below `path`, the rest, which depends on what happened
+/// on the way, below `measured`.
+void write_usage(const Usage& usage,
+                 const std::string& path,
+                 const std::string& measured,
+                 StepDocument& document);
+
 /// Writes the state below "state/".
 void write_state(const TrainState& state, StepDocument& document);
 /// Reads it back; throws CheckpointError that names what is missing.
