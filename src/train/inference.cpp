@@ -85,6 +85,10 @@ void ScoreTable::set(std::size_t row, std::size_t column, double value) {
     cells_[row * columns_ + column] = value;
 }
 
+bool Weights::any() const {
+    return std::ranges::any_of(best, [](const auto& sample) { return sample.has_value(); });
+}
+
 ScoreTable weight_exponents(const WeightTerms& terms) {
     check_shape(terms.log_likelihood, terms.drawn);
     for (const ScoreTable& layer : terms.log_prior) check_shape(layer, terms.drawn);

@@ -224,7 +224,7 @@ void LayerSearch::known_are_scored() {
     may_compare_ = true;
     if (!template_index_) {
         const std::vector<StepCandidate> known = known_candidates();
-        template_index_ = known[best_of(known)].parameters.template_index;
+        template_index_ = best_of(known).parameters.template_index;
     }
     ask_waiting();
 }
@@ -340,7 +340,7 @@ void LayerSearch::release(std::size_t proposal) {
 
 void LayerSearch::end_round() {
     const std::vector<StepCandidate> candidates = all_candidates();
-    input_.prompts = {candidates[best_of(candidates)].parameters.prompt};
+    input_.prompts = {best_of(candidates).parameters.prompt};
     ask_round();
 }
 
@@ -366,8 +366,8 @@ std::vector<CandidateScore> LayerSearch::scores_of(
     return scores;
 }
 
-std::size_t LayerSearch::best_of(const std::vector<StepCandidate>& candidates) const {
-    std::vector<CandidateScore> scores = scores_of(candidates);
+std::size_t LayerSearch::best_of(const std::vector<StepCandidate>& candidates,
+                                 std::vector<CandidateScore> scores) const {
     for (std::size_t k = 0; k < candidates.size(); ++k) {
         const bool is_dropped =
             std::ranges::find(dropped_, candidates[k].parameters) != dropped_.end();
@@ -376,10 +376,14 @@ std::size_t LayerSearch::best_of(const std::vector<StepCandidate>& candidates) c
     return select_best(scores, min_scored(context_, record_), tie_margin(context_, state_));
 }
 
+const StepCandidate& LayerSearch::best_of(const std::vector<StepCandidate>& candidates) const {
+    return candidates[best_of(candidates, scores_of(candidates))];
+}
+
 void LayerSearch::finish() {
     layer_.candidates = all_candidates();
     layer_.scores = scores_of(layer_.candidates);
-    layer_.chosen = best_of(layer_.candidates);
+    layer_.chosen = best_of(layer_.candidates, layer_.scores);
 }
 
 }  // namespace dln

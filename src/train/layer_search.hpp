@@ -80,7 +80,10 @@ class LayerSearch {
     [[nodiscard]] std::vector<StepCandidate> all_candidates() const;
     [[nodiscard]] std::vector<CandidateScore> scores_of(
         const std::vector<StepCandidate>& candidates) const;
-    [[nodiscard]] std::size_t best_of(const std::vector<StepCandidate>& candidates) const;
+    /// Of those that may win: not those that a race dropped.
+    [[nodiscard]] std::size_t best_of(const std::vector<StepCandidate>& candidates,
+                                      std::vector<CandidateScore> scores) const;
+    [[nodiscard]] const StepCandidate& best_of(const std::vector<StepCandidate>& candidates) const;
     void end_round();
 
     const TrainContext& context_;

@@ -286,17 +286,16 @@ class Step {
     void terms_are_scored() {
         // Known only now, where samples were scored beside the forward pass.
         if (record_.nothing_to_learn) return;
-        for (std::size_t g = 0; g < groups_.size() && scores_before_forward(); ++g)
+        for (std::size_t g = 0; g < groups_.size() && scores_before_forward(); ++g) {
             apply_forward(g);
-        values_->weigh();
-        if (std::ranges::none_of(record_.weights.best,
-                                 [](auto best) { return best.has_value(); })) {
-            return;
         }
+        values_->weigh();
+        if (!record_.weights.any()) return;
         for (std::size_t s = 0; s < searches_.size(); ++s) {
             const std::size_t layer = record_.layers[s].layer;
-            if (layer + 1 < depth_)
+            if (layer + 1 < depth_) {
                 searches_[s].propose(hidden_layer_input(context_, record_, shown_count_, layer));
+            }
             when(searches_[s].known_tasks(), [this, s] { searches_[s].known_are_scored(); });
         }
     }
@@ -306,8 +305,7 @@ class Step {
     void finish() {
         record_.empty_samples = sampler_->empty();
         if (depth_ > 1 && record_.nothing_to_learn) return keep_incumbents();
-        if (std::ranges::none_of(record_.weights.best,
-                                 [](auto best) { return best.has_value(); })) {
+        if (!record_.weights.any()) {
             throw BackendError(
                 fmt::format("no posterior sample of {} examples has a weight: {} came back empty; "
                             "the first failed "

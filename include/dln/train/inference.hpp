@@ -64,6 +64,8 @@ struct Weights {
     std::vector<double> values;  ///< [example * samples + sample]; 0 where absent
     std::vector<std::optional<std::size_t>>
         best;  ///< by example, the first of the heaviest; none: no sample
+    /// False when no example has a sample.
+    [[nodiscard]] bool any() const;
     [[nodiscard]] double at(std::size_t example, std::size_t sample) const {
         return values[example * samples + sample];
     }
