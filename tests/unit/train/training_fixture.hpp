@@ -98,10 +98,12 @@ class Bench {
           const std::vector<Dataset>& splits,
           const std::vector<std::string>& replies,
           const ScriptedOptions& options = {})
+        : Bench(job, splits, scripted(replies, options)) {}
+    Bench(const Job& job, const std::vector<Dataset>& splits, std::unique_ptr<Backend> backend)
         : job_(job),
           splits_(splits),
           network_(job_, splits_[0]),
-          backend_(scripted(replies, options)),
+          backend_(std::move(backend)),
           runner_(network_, splits_, backend_, job_.seed),
           engine_(*comm_, runner_),
           batches_(make_batches(job_, network_, splits_[0])),
