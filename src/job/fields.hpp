@@ -1,7 +1,7 @@
 #pragma once
-// The one table of what a job may hold. A new field is one line in fields.cpp or
-// training_fields.cpp and one member in dln/job/job.hpp: reading, messages, the resolved job, the
-// schema and the documentation follow.
+// The one table of what a job may hold, section by section in *_fields.cpp. A new field is one line
+// there and one member in dln/job/job.hpp: reading, messages, the resolved job, the schema and the
+// documentation follow.
 
 #include <string>
 #include <vector>
@@ -20,6 +20,7 @@ constexpr std::uint64_t kMostTokens = 1'000'000;
 // Sections of the table that have a source of their own.
 [[nodiscard]] Codec<ScoringSpec> scoring_fields();
 [[nodiscard]] Codec<TrainSpec> train_fields();
+[[nodiscard]] Codec<ProposalSpec> proposal_fields();
 [[nodiscard]] Codec<PosteriorSpec> posterior_fields();
 [[nodiscard]] Codec<BackendSpec> backend_fields();
 [[nodiscard]] Codec<BudgetSpec> budget_fields();

@@ -1,12 +1,7 @@
 // The fields of posterior sampling: a part of the table in training_fields.cpp.
 
-#include <algorithm>
-
-#include "dln/text/utf8.hpp"
-
-#include "job/checks.hpp"
+#include "job/asked_template.hpp"
 #include "job/fields.hpp"
-#include "job/object_codec.hpp"
 
 namespace dln::job {
 namespace {
@@ -16,19 +11,14 @@ std::vector<std::string> builtin_posteriors() {
 }
 
 void finish_posterior_template(Reader& reader, const Json&, PosteriorTemplateSpec& entry) {
-    const auto builtins = builtin_posteriors();
     if (!entry.text.empty()) {
         check_template(
             reader, "text", entry.text,
             {.texts = {"message", "prompt", "next_prompt", "input", "target", "output", "classes"},
              .lists = {"illustration"},
              .inside = {"input", "target", "output"}});
-    } else if (std::ranges::find(builtins, entry.name) == builtins.end()) {
-        reader.fail(fmt::format("\"{}\" is no built-in posterior template. Expected one of: {}; or "
-                                "an object with \"text\".{}",
-                                printable(entry.name, 60), quoted_list(builtins),
-                                hint_for(entry.name, builtins)),
-                    {"name"});
+    } else {
+        check_is_built_in(reader, entry.name, builtin_posteriors(), "posterior");
     }
 }
 
@@ -41,17 +31,8 @@ Codec<PosteriorTemplateSpec> posterior_template() {
         "section `{{#illustration}}`, another example of the batch, with `{{input}}`, `{{target}}` "
         "and `{{output}}` inside. Built in: `target` asks an instruct model, `target_few_shot` is "
         "a plain completion for small models.");
-    spec.shorthand(text_shorthand("name", "a text, which is the `name` of a built-in template"))
-        .field("name", &PosteriorTemplateSpec::name, non_empty_text(),
-               "For reports, unique; without `text` that of a built-in template.",
-               {.default_text = "`p1`, `p2`, ... by position"})
-        .field("text", &PosteriorTemplateSpec::text, text(), "The template.",
-               {.default_text = "the built-in template's"})
-        .field("messages", &PosteriorTemplateSpec::messages, list(text(), Brackets::optional),
-               "Alternatives for `{{message}}`, cycled over the samples of an example.",
-               {.default_text = "the built-in template's"})
-        .field("chat", &PosteriorTemplateSpec::chat, boolean(),
-               "Send it as one user message of the model's own chat template.");
+    add_template_fields(spec,
+                        "Alternatives for `{{message}}`, cycled over the samples of an example.");
     return spec.build(finish_posterior_template);
 }
 
