@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <fstream>
 
 #include <fmt/format.h>
@@ -14,6 +13,7 @@
 
 #include "train/run_files.hpp"
 #include "train/run_spending.hpp"
+#include "train/step_outcome.hpp"
 
 namespace dln {
 namespace {
@@ -148,70 +148,16 @@ class Training {
         const EngineTimes before = context_.engine.times();
         record_ = saying(fmt::format("step {}", state_.steps_done + 1),
                          [&] { return run_step(context_, state_); });
-        check_usable(*record_);
+        check_usable(context_, *record_);
         step_seconds_ = seconds_since(start);
         backend_seconds_ = context_.engine.times().backend - before.backend;
         waiting_seconds_ = context_.engine.times().waiting - before.waiting;
-        note_tried_templates();
-        note_history();
-        state_.current = chosen_parameters(*record_, state_.current);
-        ++state_.steps_done;
-        state_.usage += record_->usage;
+        take_step(context_, *record_, state_);
         observer_.stepped(*record_, state_, step_seconds_);
         if (record_->failures > 0) {
             observer_.warned(fmt::format("step {}: {} requests failed; the first: {}",
                                          state_.steps_done, record_->failures,
                                          printable(record_->first_failure)));
-        }
-    }
-
-    void note_tried_templates() {
-        // Then no candidate was scored.
-        if (record_->nothing_to_learn && state_.current.size() > 1) return;
-        state_.tried_in_templates.clear();
-        for (const LayerParameters& layer : state_.current) {
-            state_.tried_in_templates.push_back(layer.prompt);
-        }
-    }
-
-    void note_history() {
-        if (!context_.proposer.shows_history()) return;
-        state_.history.resize(state_.current.size());
-        const bool is_share = context_.network.scoring().objective == Objective::accuracy;
-        for (const LayerRecord& layer : record_->layers) {
-            for (const CandidateScore& score : layer.scores) {
-                if (score.scored == 0) continue;
-                const double worth = is_share ? score.mean() : std::exp(score.mean());
-                note_tried(state_.history[layer.layer],
-                           {layer.candidates[score.candidate].parameters.prompt, 100.0 * worth},
-                           context_.proposer.spec().history);
-            }
-        }
-    }
-
-    // Without any score or proposal the run would go on to its end and return what it began with.
-    void check_usable(const StepRecord& record) const {
-        const auto step = record.step + 1;
-        std::size_t proposals = 0;
-        for (const LayerRecord& layer : record.layers) proposals += layer.proposals.size();
-        if (proposals > 0 && record.proposals_too_long == proposals) {
-            throw UsageError(
-                fmt::format("{}: /backend/context_tokens: the context has {} tokens, and no "
-                            "proposal of step {} "
-                            "fits into it even without examples. Expected at least {} "
-                            "(/train/proposals/max_tokens "
-                            "of them for the reply).",
-                            context_.job.path, context_.backend.info().context_tokens, step,
-                            record.proposal_tokens));
-        }
-        if (record.nothing_to_learn) return;
-        const auto has_score = [](const CandidateScore& score) { return score.scored > 0; };
-        for (const LayerRecord& layer : record.layers) {
-            if (std::ranges::any_of(layer.scores, has_score)) continue;
-            throw BackendError(fmt::format(
-                "step {}: no request for a score{} succeeded; the first: {}", step,
-                state_.current.size() == 1 ? "" : fmt::format(" of layer {}", layer.layer + 1),
-                printable(record.first_failure)));
         }
     }
 
@@ -225,48 +171,13 @@ class Training {
         });
     }
 
-    // The incumbent, then the candidates that came next in the last step, a layer's at a time in its place.
-    [[nodiscard]] std::vector<NetworkParameters> worth_evaluating() const {
-        std::vector<NetworkParameters> worth{state_.current};
-        if (!record_) return worth;
-        std::vector<std::vector<LayerParameters>> ranked;
-        std::size_t most = 0;
-        for (const LayerRecord& layer : record_->layers) {
-            ranked.push_back(ranked_candidates(layer));
-            most = std::max(most, ranked.back().size());
-        }
-        for (std::size_t rank = 0; rank < most; ++rank) {
-            // The last layer first.
-            for (std::size_t l = ranked.size(); l-- > 0;) {
-                if (worth.size() >= context_.job.train.eval_candidates) return worth;
-                if (rank >= ranked[l].size()) continue;
-                NetworkParameters next = state_.current;
-                next[record_->layers[l].layer] = ranked[l][rank];
-                if (next != state_.current) worth.push_back(std::move(next));
-            }
-        }
-        return worth;
-    }
-
-    // Those that have a score, best first.
-    [[nodiscard]] static std::vector<LayerParameters> ranked_candidates(const LayerRecord& layer) {
-        std::vector<CandidateScore> scores = layer.scores;
-        std::erase_if(scores, [](const CandidateScore& score) { return score.scored == 0; });
-        std::ranges::stable_sort(scores, [](const CandidateScore& a, const CandidateScore& b) {
-            return a.mean() > b.mean();
-        });
-        std::vector<LayerParameters> ranked;
-        for (const CandidateScore& score : scores) {
-            ranked.push_back(layer.candidates[score.candidate].parameters);
-        }
-        return ranked;
-    }
-
     void evaluate_dev() {
         if (context_.splits[kDevSplit].empty()) return;
         bool gained = false;
         Evaluated shown;
-        for (const Evaluated& evaluated : dev_results(worth_evaluating())) {
+        for (const Evaluated& evaluated :
+             dev_results(worth_evaluating(record_ ? &*record_ : nullptr, state_.current,
+                                          context_.job.train.eval_candidates))) {
             const bool is_best = take_dev(evaluated);
             if (is_best || shown.parameters.empty()) shown = evaluated;
             gained = gained || is_best;

@@ -1,0 +1,26 @@
+#pragma once
+// What follows from a step: whether the run can go on, what its state learns, and what is worth evaluating on
+// dev. Pure; rank 0.
+
+#include <cstddef>
+#include <vector>
+
+#include "dln/train/state.hpp"
+#include "dln/train/step.hpp"
+
+namespace dln {
+
+/// Throws when no proposal fitted into the context (UsageError) or a layer has no score at all (BackendError):
+/// the run would go on to its end and return what it began with.
+void check_usable(const TrainContext& context, const StepRecord& record);
+
+/// Takes the step's choices, what it tried and what it used into the state.
+void take_step(const TrainContext& context, const StepRecord& record, TrainState& state);
+
+/// `current`, then the candidates that came next in the step before (null: none), one layer's at a time in its
+/// place; at most `most`, the current always.
+[[nodiscard]] std::vector<NetworkParameters> worth_evaluating(const StepRecord* record,
+                                                              const NetworkParameters& current,
+                                                              std::size_t most);
+
+}  // namespace dln
