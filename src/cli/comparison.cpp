@@ -104,13 +104,8 @@ void summarise(Group& group, const std::vector<RunSummary>& runs) {
     for (const std::size_t i : group.runs) {
         accuracies.push_back(runs[i].test->accuracy());
         if (runs[i].test->log_likelihood) likelihoods.push_back(*runs[i].test->log_likelihood);
-        const Spending spent = runs[i].spent.value_or(Spending{});
         is_spent_known = is_spent_known && runs[i].spent.has_value();
-        sum.requests += spent.requests;
-        sum.prompt_tokens += spent.prompt_tokens;
-        sum.generated_tokens += spent.generated_tokens;
-        sum.discarded_tokens += spent.discarded_tokens;
-        sum.seconds += spent.seconds;
+        sum += runs[i].spent.value_or(Spending{});
     }
     if (group.runs.empty()) return;
     group.accuracy = spread_of(accuracies);

@@ -18,6 +18,15 @@ std::string number(double value) { return fmt::format("{:.6g}", value); }
 
 }  // namespace
 
+Spending& Spending::operator+=(const Spending& other) {
+    requests += other.requests;
+    prompt_tokens += other.prompt_tokens;
+    generated_tokens += other.generated_tokens;
+    discarded_tokens += other.discarded_tokens;
+    seconds += other.seconds;
+    return *this;
+}
+
 Spending spending_of(const Usage& usage, double seconds) {
     return {.requests = usage.requests,
             .prompt_tokens = usage.prompt_tokens,

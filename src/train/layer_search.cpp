@@ -160,9 +160,8 @@ void LayerSearch::ask_block(std::vector<ProposalRequest> wanted) {
 
 std::vector<Unit> LayerSearch::proposal_units(const std::vector<ProposalRequest>& wanted,
                                               Block& block) {
-    const ProposalSpec& spec = context_.proposer.spec();
-    const int max_tokens = spec.max_tokens * static_cast<int>(wanted.front().prompts);
-    const int room = context_.backend.info().context_tokens - max_tokens;
+    GenerateRequest request = context_.proposer.without_items(wanted.front().prompts);
+    const int room = context_.backend.info().context_tokens - request.max_tokens;
     int shortest = std::numeric_limits<int>::max();
     const FitsContext fits = [this, room, &shortest](const Context& asked_context) {
         if (surely_fits(asked_context, room)) return true;
@@ -170,17 +169,12 @@ std::vector<Unit> LayerSearch::proposal_units(const std::vector<ProposalRequest>
         shortest = std::min(shortest, tokens);
         return tokens <= room;
     };
-    GenerateRequest request{.items = {},
-                            .max_tokens = max_tokens,
-                            .temperature = spec.temperature,
-                            .top_p = spec.top_p,
-                            .stop = spec.stop};
     for (const ProposalRequest& one : wanted) {
         if (auto item = context_.proposer.item(input_, one.proposals.front(), fits)) {
             request.items.push_back(std::move(*item));
             block.asked.push_back(one);
         } else {
-            does_not_fit(one, shortest + max_tokens);
+            does_not_fit(one, shortest + request.max_tokens);
         }
     }
     if (request.items.empty()) return {};

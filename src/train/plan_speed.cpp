@@ -115,7 +115,6 @@ class SpeedTest {
 
     [[nodiscard]] std::vector<Request> text_requests(std::size_t first, std::size_t count) const {
         const Proposer proposer(job_.train.proposals);
-        const ProposalSpec& spec = job_.train.proposals;
         const ProposalInput input =
             expected_proposal_input(job_, network_, splits_[kTrainSplit], 0, 0.5, {});
         std::vector<Request> requests;
@@ -126,13 +125,11 @@ class SpeedTest {
                 continue;
             }
             auto item = proposer.item(input, i, [](const Context&) { return true; });
-            const std::size_t prompts = spec.templates[proposer.template_index(i)].prompts_a_reply;
-            requests.emplace_back(
-                GenerateRequest{.items = {std::move(*item)},
-                                .max_tokens = spec.max_tokens * static_cast<int>(prompts),
-                                .temperature = spec.temperature,
-                                .top_p = spec.top_p,
-                                .stop = spec.stop});
+            const ProposalTemplateSpec& asked =
+                job_.train.proposals.templates[proposer.template_index(i)];
+            GenerateRequest request = proposer.without_items(asked.prompts_a_reply);
+            request.items.push_back(std::move(*item));
+            requests.emplace_back(std::move(request));
         }
         return requests;
     }

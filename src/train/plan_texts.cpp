@@ -158,17 +158,14 @@ class TextSampler {
 
     [[nodiscard]] std::optional<GenerateRequest> proposal_request(const ProposalInput& input,
                                                                   const ProposalRequest& of) {
-        const ProposalSpec& spec = proposer_.spec();
-        const int max_tokens = spec.max_tokens * static_cast<int>(of.prompts);
+        GenerateRequest request = proposer_.without_items(of.prompts);
         auto item = proposer_.item(input, of.proposals.front(), [&](const Context& context) {
-            return backend_.count_tokens(context) + max_tokens <= backend_.info().context_tokens;
+            return backend_.count_tokens(context) + request.max_tokens <=
+                   backend_.info().context_tokens;
         });
         if (!item) return std::nullopt;
-        return GenerateRequest{.items = {std::move(*item)},
-                               .max_tokens = max_tokens,
-                               .temperature = spec.temperature,
-                               .top_p = spec.top_p,
-                               .stop = spec.stop};
+        request.items.push_back(std::move(*item));
+        return request;
     }
 
     // Those that ask no model, among as many proposals as were sampled. Returns how many they are.

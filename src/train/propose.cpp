@@ -129,6 +129,14 @@ std::vector<ProposalRequest> Proposer::requests(std::size_t first, std::size_t e
     return all;
 }
 
+GenerateRequest Proposer::without_items(std::size_t prompts) const {
+    return {.items = {},
+            .max_tokens = spec_.max_tokens * static_cast<int>(prompts),
+            .temperature = spec_.temperature,
+            .top_p = spec_.top_p,
+            .stop = spec_.stop};
+}
+
 std::string Proposer::made_prompt(const ProposalInput& input, std::size_t index) const {
     const Place at = place(index);
     const bool is_crossover = templates_[at.template_index].spec.name == "crossover";

@@ -23,6 +23,7 @@ struct Spending {
     double seconds = 0.0;               ///< of wall time
     [[nodiscard]] std::int64_t output_tokens() const { return generated_tokens + discarded_tokens; }
     [[nodiscard]] std::int64_t tokens() const { return prompt_tokens + output_tokens(); }
+    Spending& operator+=(const Spending& other);
     friend bool operator==(const Spending&, const Spending&) = default;
 };
 

@@ -85,6 +85,8 @@ class Proposer {
     /// Requests for the proposals from `first` to before `end`, as far as they ask a model; ordered by template,
     /// so that neighbours have most of their context in common.
     [[nodiscard]] std::vector<ProposalRequest> requests(std::size_t first, std::size_t end) const;
+    /// A request without items for replies of `prompts` prompts each: how proposals are drawn.
+    [[nodiscard]] GenerateRequest without_items(std::size_t prompts) const;
     /// The prompt of a proposal that asks no model, empty when nothing can be made of the known prompts. Pre:
     /// !asks_model(index).
     [[nodiscard]] std::string made_prompt(const ProposalInput& input, std::size_t index) const;
