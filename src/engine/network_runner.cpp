@@ -34,12 +34,20 @@ struct NetworkRunner::Pass {
     }
 };
 
+// Where a request holds what an item of a pass needs.
+struct NetworkRunner::Asked {
+    std::size_t item = 0;   // of the pass
+    std::size_t place = 0;  // item of the request
+    std::size_t target =
+        0;  // the only one of that item that counts, where an example has one target
+};
+
 // A pass goes through its layers, a request each; other units are one request.
 struct NetworkRunner::Active {
     payload::Content content;
     Pass pass;
     std::vector<std::string> failures;  // by item; empty: alive
-    std::vector<std::size_t> asked;     // items of the pending request
+    std::vector<Asked> asked;           // of the pending request
     std::vector<std::vector<std::string>> texts;
     UnitResult result;
 
@@ -58,7 +66,7 @@ struct NetworkRunner::Active {
 namespace {
 
 // Why an item has no score, if it has none.
-const std::string* failure_of(const std::vector<TargetScore>& scores) {
+const std::string* failure_of(std::span<const TargetScore> scores) {
     const auto failed = std::ranges::find_if(scores, [](const auto& s) { return !s.ok(); });
     return failed == scores.end() ? nullptr : &failed->error;
 }
@@ -140,7 +148,6 @@ Request NetworkRunner::layer_request(Active& unit) const {
                              .stop = layer.stop};
     for (std::size_t i = 0; i < pass.items.size(); ++i) {
         if (!unit.failures[i].empty()) continue;
-        unit.asked.push_back(i);
         const LayerItem& item = pass.items[i];
         const Example example = splits_[pass.split][item.example];
         Context context = network_.context(
@@ -154,13 +161,21 @@ Request NetworkRunner::layer_request(Active& unit) const {
                                .role = RandomRole::forward_sampling,
                                .example = item.example});
             generate.items.push_back({std::move(context), random.next()});
+            unit.asked.push_back({.item = i, .place = generate.items.size() - 1});
         } else if (pass.measure == Measure::classes) {
             score.items.push_back(
                 {std::move(context), network_.class_forms(parameters.template_index).targets});
+            unit.asked.push_back({.item = i, .place = score.items.size() - 1});
         } else {
-            score.items.push_back(
-                {std::move(context),
-                 {network_.separator(pass.layer, parameters.template_index) + target_of(pass, i)}});
+            // Latents of one example have one context, which is then tokenised and computed once.
+            if (score.items.empty() || score.items.back().context != context) {
+                score.items.push_back({std::move(context), {}});
+            }
+            std::vector<std::string>& targets = score.items.back().targets;
+            targets.push_back(network_.separator(pass.layer, parameters.template_index) +
+                              target_of(pass, i));
+            unit.asked.push_back(
+                {.item = i, .place = score.items.size() - 1, .target = targets.size() - 1});
         }
     }
     if (scores) return score;
@@ -243,8 +258,7 @@ void NetworkRunner::take_text_scores(Active& unit, const ScoreReply& reply) cons
 void NetworkRunner::take_outputs(Active& unit, const GenerateReply& reply) const {
     Pass& pass = unit.pass;
     const ScoringSpec& spec = network_.scoring();
-    for (std::size_t place = 0; place < unit.asked.size(); ++place) {
-        const std::size_t i = unit.asked[place];
+    for (const auto& [i, place, target] : unit.asked) {
         const GeneratedText& output = reply.texts.at(place);
         if (!output.ok()) {
             unit.fail(i, output.error);
@@ -257,10 +271,10 @@ void NetworkRunner::take_outputs(Active& unit, const GenerateReply& reply) const
             continue;
         }
         unit.texts[i].push_back(output.text);
-        const std::string target = target_of(pass, i);
+        const std::string wanted = target_of(pass, i);
         const bool right = spec.metric == Metric::number
-                               ? number_present(output.text, target)
-                               : exact_match(output.text, target, spec.ignore_case);
+                               ? number_present(output.text, wanted)
+                               : exact_match(output.text, wanted, spec.ignore_case);
         unit.result.cells[2 * i] = to_fixed_point(right ? 1.0 : 0.0);
         unit.result.cells[2 * i + 1] = 1;
     }
@@ -271,9 +285,9 @@ void NetworkRunner::take_scores(Active& unit, const ScoreReply& reply) const {
     const ScoringSpec& spec = network_.scoring();
     const std::size_t width = cells_an_example(pass.measure, network_.classes().size());
     const std::size_t template_index = pass.layer_parameters().template_index;
-    for (std::size_t place = 0; place < unit.asked.size(); ++place) {
-        const std::size_t i = unit.asked[place];
-        const std::vector<TargetScore>& scores = reply.scores.at(place);
+    for (const auto& [i, place, target] : unit.asked) {
+        const std::span<const TargetScore> all(reply.scores.at(place));
+        const auto scores = pass.measure == Measure::target ? all.subspan(target, 1) : all;
         if (const std::string* why = failure_of(scores)) {
             unit.fail(i, *why);
             continue;
@@ -292,7 +306,7 @@ void NetworkRunner::take_scores(Active& unit, const ScoreReply& reply) const {
 
 void NetworkRunner::write_class_cells(std::span<std::int64_t> cells,
                                       const ClassForms& forms,
-                                      const std::vector<TargetScore>& scores) const {
+                                      std::span<const TargetScore> scores) const {
     std::vector<std::vector<double>> by_class(network_.classes().size());
     for (std::size_t f = 0; f < scores.size(); ++f) {
         const auto& tokens = scores[f].token_log_probs;

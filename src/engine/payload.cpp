@@ -137,19 +137,35 @@ std::uint64_t affinity_of(const LayerParameters& parameters) {
                                 parameters.template_index);
 }
 
+// Latents of one example that one layer scores after one context.
+bool have_one_context(std::size_t layer, const LayerItem& a, const LayerItem& b) {
+    const bool are_scored = a.latents.size() > layer && b.latents.size() > layer;
+    const auto before = static_cast<std::ptrdiff_t>(layer);
+    return are_scored && a.example == b.example &&
+           std::equal(a.latents.begin(), a.latents.begin() + before, b.latents.begin());
+}
+
+constexpr auto kAllMayPart = [](const auto& /*before*/, const auto& /*behind*/) { return false; };
+
 // Units of `part` with each block of `all` in turn in `member`, of `width` cells an entry. Without an affinity
-// they have nothing in common with each other.
-template <class Whole, class Entry>
+// they have nothing in common with each other. A block goes on for as long as its last entry and the next are
+// inseparable.
+template <class Whole, class Entry, class Inseparable = decltype(kAllMayPart)>
 std::vector<Unit> cut(Whole part,
                       std::vector<Entry> Whole::*member,
                       const std::vector<Entry>& all,
                       std::size_t block,
                       std::size_t width,
-                      std::optional<std::uint64_t> affinity = std::nullopt) {
+                      std::optional<std::uint64_t> affinity = std::nullopt,
+                      const Inseparable& are_inseparable = kAllMayPart) {
     std::vector<Unit> units;
-    for (std::size_t first = 0; first < all.size(); first += block) {
-        const std::size_t count = std::min(block, all.size() - first);
+    for (std::size_t first = 0, count = 0; first < all.size(); first += count) {
+        count = std::min(block, all.size() - first);
         const auto begin = all.begin() + static_cast<std::ptrdiff_t>(first);
+        while (first + count < all.size() &&
+               are_inseparable(all[first + count - 1], all[first + count])) {
+            ++count;
+        }
         (part.*member).assign(begin, begin + static_cast<std::ptrdiff_t>(count));
         Unit unit{.payload = payload::encode(part),
                   .affinity = 0,
@@ -173,7 +189,10 @@ std::vector<Unit> make_evaluate_units(const EvaluateUnit& whole,
 
 std::vector<Unit> make_layer_units(const LayerUnit& whole, std::size_t block, std::size_t classes) {
     return cut(whole, &LayerUnit::items, whole.items, block,
-               cells_an_example(whole.measure, classes), affinity_of(whole.parameters));
+               cells_an_example(whole.measure, classes), affinity_of(whole.parameters),
+               [&whole](const LayerItem& a, const LayerItem& b) {
+                   return have_one_context(whole.layer, a, b);
+               });
 }
 
 std::vector<Unit> make_text_units(const TextUnit& whole, std::size_t block) {

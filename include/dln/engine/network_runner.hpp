@@ -76,7 +76,8 @@ struct TextUnit {
                                                     std::size_t block,
                                                     std::size_t classes);
 
-/// The same for a layer's items.
+/// The same for a layer's items. Latents of one example that have one context stay in one unit, which may become
+/// longer by them.
 [[nodiscard]] std::vector<Unit> make_layer_units(const LayerUnit& whole,
                                                  std::size_t block,
                                                  std::size_t classes);
@@ -107,6 +108,7 @@ class NetworkRunner : public UnitRunner {
 
   private:
     struct Pass;
+    struct Asked;
     struct Active;
     void submit(std::uint64_t id, Active& unit);
     [[nodiscard]] Request layer_request(Active& unit) const;
@@ -114,7 +116,7 @@ class NetworkRunner : public UnitRunner {
     void take_scores(Active& unit, const ScoreReply& reply) const;
     void write_class_cells(std::span<std::int64_t> cells,
                            const ClassForms& forms,
-                           const std::vector<TargetScore>& scores) const;
+                           std::span<const TargetScore> scores) const;
     static void take_generations(Active& unit, const GenerateReply& reply);
     void take_text_scores(Active& unit, const ScoreReply& reply) const;
     [[nodiscard]] std::string target_of(const Pass& pass, std::size_t item) const;

@@ -25,6 +25,7 @@ struct Context {
     /// The first `shared_bytes` bytes of `text` are the same for all units of one candidate, so that a
     /// backend can keep what it computed for them. A hint: it never changes which tokens are scored.
     std::size_t shared_bytes = 0;
+    friend bool operator==(const Context&, const Context&) = default;
 };
 
 /// Score every target after the context. A target includes its separator.

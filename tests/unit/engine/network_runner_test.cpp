@@ -249,6 +249,29 @@ TEST_F(NetworkRunnerTest, HiddenLayerUnitScoresItsLatentAfterTheLatentsBeforeIt)
     EXPECT_THAT(run(units[0]).cells, ElementsAre(-kOne / 2, 1, -3 * kOne / 2, 1));
 }
 
+TEST_F(NetworkRunnerTest, LatentsOfOneContextStayInOneUnitAndShareOneItem) {
+    use(three_layers(), dataset_of({{"x", "right"}, {"y", "right"}}),
+        scripted({scores("L1 B [y>y1]", "\nfirst", -0.5), scores("L1 B [y>y1]", "\nsecond", -1.5),
+                  scores("L1 B [y>other]", "\nfirst", -2.5)},
+                 {.context_tokens = 50}));
+    const std::vector<Unit> units = make_layer_units({.layer = 1,
+                                                      .parameters = {"B", 0},
+                                                      .measure = Measure::target,
+                                                      .split = 1,
+                                                      .items = {{1, {"y1", "first"}},
+                                                                {1, {"y1", std::string(400, 'z')}},
+                                                                {1, {"y1", "second"}},
+                                                                {1, {"other", "first"}}}},
+                                                     1, 0);
+    ASSERT_THAT(units, SizeIs(2));
+    const UnitResult shared = run(units[0]);
+    EXPECT_THAT(shared.cells, ElementsAre(-kOne / 2, 1, 0, 0, -3 * kOne / 2, 1));
+    EXPECT_EQ(shared.usage.calls, 1);
+    EXPECT_EQ(shared.failures, 1);
+    EXPECT_EQ(units[1].first_cell, 6U);
+    EXPECT_THAT(run(units[1]).cells, ElementsAre(-5 * kOne / 2, 1));
+}
+
 TEST_F(NetworkRunnerTest, LastLayerUnitMeasuresTheTargetWithAndWithoutTheResidual) {
     use(three_layers(), dataset_of({{"x", "right"}}),
         scripted(
