@@ -145,7 +145,7 @@ class Replay(Replays):
             for ranks in (ALONE, 3):
                 with self.subTest(ranks=ranks):
                     result = self.replay(run=f"on-{ranks}", ranks=ranks)
-                    self.expect_message(result, 3, "test after step 2", "/v1/completions", "nav",
+                    self.expect_message(result, 3, "test after step 2", "this call of /", "nav",
                                         "Nothing was sent", "the job and the program")  # fmt: skip
             lines = self.journal_lines()
             for path, index, _ in lines[len(lines) // 2 :: -1]:

@@ -10,10 +10,10 @@ namespace dln::http {
 
 /// One thing that a call asks.
 struct Ask {
-    enum class Purpose { render, tokenise_context, tokenise_target, prompt };
+    enum class Purpose { render, tokenise_context, tokenise_target, tokenise_ending, prompt };
     static constexpr std::size_t kContext = std::numeric_limits<std::size_t>::max();
     Purpose purpose = Purpose::prompt;
-    std::size_t item = 0;
+    std::size_t item = 0;           ///< of the request; of an ending: its text's place
     std::size_t target = kContext;  ///< kContext: the context alone
     std::size_t place = 0;          ///< the target's token, where one call forces one token
     bool as_text = false;           ///< sent before its tokens are known

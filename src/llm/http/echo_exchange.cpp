@@ -1,10 +1,10 @@
 // Scores from the log-probabilities that a server returns for the prompt itself. Without a tokeniser the
 // context is scored once more, alone, since only the server knows how many tokens it has.
 //
-// A text that was sent before it was tokenised is verified by the ids that come back. Those of its target are
-// known from the reference item: when the ids are the context's followed by these, they spell the text that
-// was sent. Else the two have perhaps merged: then this text is tokenised too and its ids are compared, and
-// where they differ it is sent again by its ids.
+// A text that was sent before it was tokenised is verified by the ids that come back: these must be what its
+// context's own ids and the known ending of its target make expect. Else the two have perhaps merged in another
+// way: then this text is tokenised as a whole and its ids are compared, and where they differ it is sent again
+// by its ids.
 
 #include <map>
 #include <optional>
@@ -33,8 +33,7 @@ class EchoExchange final : public ScoreExchange {
     };
     struct Text {
         TextEcho echo;
-        bool is_tokenised =
-            false;  ///< asked for, as it is not what the reference item makes expect
+        bool is_tokenised = false;  ///< asked for, as it is not what was expected
     };
     /// The server's reply for the context alone, and for targets that came before it.
     struct Awaiting {
@@ -122,9 +121,11 @@ class EchoExchange final : public ScoreExchange {
             const TextEcho& last = echoes.back();
             if (last.kind != Verdict::Kind::taken)
                 return {.kind = last.kind, .reason = last.reason};
-            returned += last.ids.size() - 1;  // the last may have been generated
+            returned += last.ids.size();
         }
-        if (counts_fewer(read, returned)) return cut_silently(read, returned);
+        // The last of each may have been generated. Where nothing is counted (TGI) it is the prompt's.
+        const std::size_t sent = returned - echoes.size();
+        if (counts_fewer(read, sent)) return cut_silently(read, sent);
         count(read.counted, returned, asks.size());
         Verdict verdict;
         for (std::size_t i = 0; i < asks.size(); ++i) {
@@ -146,31 +147,10 @@ class EchoExchange final : public ScoreExchange {
         for (const auto& [place, text] : texts_) {
             const bool is_own =
                 place.item == item && (target == Ask::kContext || place.target == target);
-            if (is_own || item == reference_item()) concerned.push_back(place);
+            if (is_own || item == kNoItem) concerned.push_back(place);
         }
         // A failure is in the scores; the reply that brings it here was another call's.
         for (const Place& place : concerned) static_cast<void>(settle_text(place, more));
-    }
-
-    /// Ids that the reference item gives for the end of a text with this target; none: not known (yet).
-    struct Ending {
-        std::span<const TokenId> tokens;
-        bool may_come = false;
-    };
-    Ending ending_of(const Place& place) const {
-        const Item& reference = item(reference_item());
-        for (std::size_t t = 0; t < reference.targets.size(); ++t) {
-            if (target_text(reference_item(), t) != target_text(place.item, place.target)) continue;
-            const std::vector<TokenId>& context = reference.tokens;
-            const std::vector<TokenId>& whole = reference.targets[t].tokens;
-            if (context.empty() || whole.empty()) {
-                return {.tokens = {}, .may_come = !is_settled(reference_item(), t)};
-            }
-            const bool is_split = whole.size() > context.size() &&
-                                  std::equal(context.begin(), context.end(), whole.begin());
-            if (is_split) return {.tokens = std::span(whole).subspan(context.size())};
-        }
-        return {};
     }
 
     /// Scores a text that has come back, or asks for what is missing to do so. Returns why it failed.
@@ -181,15 +161,12 @@ class EchoExchange final : public ScoreExchange {
             return {};
         }
         const std::vector<TokenId>& whole = item(place.item).targets[place.target].tokens;
-        std::vector<TokenId> expected = whole;
-        if (whole.empty()) {
-            const Ending ending = ending_of(place);
-            if (ending.may_come || found->second.is_tokenised) return {};
-            expected = context;
-            expected.insert(expected.end(), ending.tokens.begin(), ending.tokens.end());
-        }
-        const auto values = expected.size() > context.size()
-                                ? values_of(found->second.echo, expected, context.size())
+        if (whole.empty() && found->second.is_tokenised) return {};
+        Endings::Expected known{.tokens = whole};
+        if (whole.empty()) known = expected(place.item, place.target);
+        if (known.may_come) return {};
+        const auto values = known.tokens.size() > context.size()
+                                ? values_of(found->second.echo, known.tokens, context.size())
                                 : std::span<const LogProb>();
         if (!values.empty()) {
             std::string why =

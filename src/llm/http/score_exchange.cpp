@@ -84,27 +84,30 @@ void ScoreExchange::prepare_item(std::size_t index, std::vector<Call>& more) {
         if (!tokenises()) {
             make_ready(index, t);
         } else if (may_go_as_text(index, t)) {
-            items_[index].targets[t].as_text = true;
-            ready_texts_.push_back(
-                {.purpose = Ask::Purpose::prompt, .item = index, .target = t, .as_text = true});
+            send_as_text(index, t, more);
         } else {
             tokenise(index, t, more);
         }
     }
-    const bool is_reference = reference_ == kNoItem && !request_.items[index].context.chat;
-    if (is_reference && tokenises() && names_tokens_of_texts()) reference_ = index;
 }
 
 // A text that has more bytes than the context has tokens may not fit: that is found out first.
 bool ScoreExchange::may_go_as_text(std::size_t item, std::size_t target) const {
-    if (reference_ == kNoItem || items_[item].chat.has_text) return false;
-    const std::string& text = target_text(item, target);
-    if (server_.context_tokens > 0 && items_[item].head.size() + text.size() >=
-                                          static_cast<std::size_t>(server_.context_tokens)) {
-        return false;
+    const bool has_context = !items_[item].head.empty();
+    if (!names_tokens_of_texts() || !has_context || items_[item].chat.has_text) return false;
+    const std::size_t size = items_[item].head.size() + request_.items[item].targets[target].size();
+    return server_.context_tokens <= 0 || size < static_cast<std::size_t>(server_.context_tokens);
+}
+
+void ScoreExchange::send_as_text(std::size_t item, std::size_t target, std::vector<Call>& more) {
+    items_[item].targets[target].as_text = true;
+    ready_texts_.push_back(
+        {.purpose = Ask::Purpose::prompt, .item = item, .target = target, .as_text = true});
+    for (const std::size_t place :
+         endings_.note(items_[item].head, request_.items[item].targets[target])) {
+        look_up(tokeniser_->tokenise(server_, endings_.text(place), false),
+                {{.purpose = Ask::Purpose::tokenise_ending, .item = place}}, more);
     }
-    const auto& known = request_.items[reference_].targets;
-    return std::ranges::find(known, text) != known.end();
 }
 
 void ScoreExchange::tokenise(std::size_t item, std::size_t target, std::vector<Call>& more) {
@@ -226,6 +229,7 @@ Verdict ScoreExchange::take_parsed(const std::vector<Ask>& asks,
             return take_rendered(asks.front().item, reply, more);
         case Ask::Purpose::tokenise_context:
         case Ask::Purpose::tokenise_target:
+        case Ask::Purpose::tokenise_ending:
             return take_tokens(asks.front(), reply, more);
         case Ask::Purpose::prompt:
             break;
@@ -252,6 +256,10 @@ Verdict ScoreExchange::take_rendered(std::size_t index,
 Verdict ScoreExchange::take_tokens(const Ask& ask, const Json& reply, std::vector<Call>& more) {
     auto tokens = tokeniser_->read_tokens(reply);
     if (!tokens) return {.kind = Verdict::Kind::malformed, .reason = "no token ids in the reply"};
+    if (ask.purpose == Ask::Purpose::tokenise_ending) {
+        take_ending(ask.item, std::move(*tokens), more);
+        return {};
+    }
     Item& item = items_[ask.item];
     if (ask.purpose == Ask::Purpose::tokenise_target) {
         if (tokens->empty()) {
@@ -273,6 +281,13 @@ Verdict ScoreExchange::take_tokens(const Ask& ask, const Json& reply, std::vecto
     return {};
 }
 
+void ScoreExchange::take_ending(std::size_t place,
+                                std::vector<TokenId> tokens,
+                                std::vector<Call>& more) {
+    endings_.settle(place, std::move(tokens));
+    tokens_settled(kNoItem, Ask::kContext, more);
+}
+
 Verdict ScoreExchange::fail(std::size_t index,
                             int status,
                             std::string_view body,
@@ -290,12 +305,7 @@ Verdict ScoreExchange::fail(std::size_t index,
                 ? printable(reason)
                 : fmt::format("the server refused this (HTTP {}): {}", status, server_words(body));
         if (verdict.reason.empty()) verdict.reason = "no answer from the server";
-        for (const Ask& ask : asks) {
-            give_up(ask, verdict.reason);
-            if (ask.purpose != Ask::Purpose::prompt) {
-                tokens_settled(ask.item, ask.target, verdict.more);
-            }
-        }
+        for (const Ask& ask : asks) give_up(ask, verdict.reason, verdict.more);
         count_requests(asks);
     }
     book_.close(index);
@@ -303,12 +313,15 @@ Verdict ScoreExchange::fail(std::size_t index,
     return verdict;
 }
 
-void ScoreExchange::give_up(const Ask& ask, std::string_view reason) {
+void ScoreExchange::give_up(const Ask& ask, std::string_view reason, std::vector<Call>& more) {
+    // Without an expectation a text is tokenised as a whole.
+    if (ask.purpose == Ask::Purpose::tokenise_ending) return take_ending(ask.item, {}, more);
     if (ask.target == Ask::kContext) {
         fail_item(ask.item, reason);
     } else {
         fail_target(ask.item, ask.target, reason);
     }
+    if (ask.purpose != Ask::Purpose::prompt) tokens_settled(ask.item, ask.target, more);
 }
 
 Verdict ScoreExchange::break_off(std::string reason) {

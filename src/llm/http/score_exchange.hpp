@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "llm/http/call_book.hpp"
+#include "llm/http/endings.hpp"
 #include "llm/http/wire.hpp"
 
 namespace dln::http {
@@ -14,9 +15,9 @@ namespace dln::http {
 /// context once for all its targets. Prompts are put into lists when all texts are tokenised, so that
 /// which prompts share a call does not depend on the order of replies.
 ///
-/// Where the echo of a text names its token ids, most texts are sent at once, without waiting for the
-/// tokeniser: those of the items behind the first one whose target is one of that item's (classes). Of
-/// these only the context is tokenised. See EchoExchange for how their echo is verified.
+/// Where the echo of a text names its token ids, texts are sent at once, without waiting for the tokeniser. Of
+/// these only the contexts are tokenised, and Endings tell with which tokens a target follows. See EchoExchange
+/// for how their echo is verified.
 class ScoreExchange : public Exchange {
   public:
     /// `tokeniser` null: the server has none.
@@ -50,8 +51,8 @@ class ScoreExchange : public Exchange {
     [[nodiscard]] virtual std::size_t prompts_a_call() const = 0;
     [[nodiscard]] virtual bool one_item_a_call() const { return false; }
     [[nodiscard]] virtual bool names_tokens_of_texts() const { return false; }
-    /// The tokens of an item's context or of one of its whole texts have become known, or never will. Adds
-    /// the calls that follow.
+    /// The tokens of an item's context, of one of its whole texts, or of an ending (item kNoItem) have become
+    /// known, or never will. Adds the calls that follow.
     virtual void tokens_settled(std::size_t /*item*/,
                                 std::size_t /*target*/,
                                 std::vector<Call>& /*more*/) {}
@@ -80,11 +81,11 @@ class ScoreExchange : public Exchange {
     /// As the server counted, else as given: of the prompts, and drawn beside their scores.
     void count(const CountedTokens& counted, std::size_t prompt_tokens, std::size_t drawn_tokens);
     void tokenise(std::size_t item, std::size_t target, std::vector<Call>& more);
-    /// The item whose whole texts are tokenised so that texts of others need not be; none: kNoItem.
     static constexpr std::size_t kNoItem = std::numeric_limits<std::size_t>::max();
-    [[nodiscard]] std::size_t reference_item() const noexcept { return reference_; }
-    [[nodiscard]] const std::string& target_text(std::size_t item, std::size_t target) const {
-        return request_.items[item].targets[target];
+    /// What the tokens of a target that was sent as text are expected to be, its context included. Pre: its
+    /// context is tokenised.
+    [[nodiscard]] Endings::Expected expected(std::size_t item, std::size_t target) const {
+        return endings_.expected(request_.items[item].targets[target], items_[item].tokens);
     }
     /// Sends a target that was sent as text once more, by its token ids, in a call of its own: which texts
     /// share a call must not depend on the order of replies. Pre: context and target are tokenised.
@@ -96,6 +97,7 @@ class ScoreExchange : public Exchange {
     void render(std::size_t index, std::vector<Call>& more);
     void prepare_item(std::size_t index, std::vector<Call>& more);
     [[nodiscard]] bool may_go_as_text(std::size_t item, std::size_t target) const;
+    void send_as_text(std::size_t item, std::size_t target, std::vector<Call>& more);
     void make_ready(std::size_t item, std::size_t target);
     [[nodiscard]] bool fits(std::size_t item, std::size_t target);
     void make_ready_if_tokenised(std::size_t item, std::size_t target);
@@ -103,7 +105,8 @@ class ScoreExchange : public Exchange {
     void hand_out(std::vector<Ask>& asks, std::vector<Call>& more);
     void look_up(Call call, std::vector<Ask> asks, std::vector<Call>& more);
     void add_call(Call call, std::vector<Ask> asks, std::vector<Call>& more);
-    void give_up(const Ask& ask, std::string_view reason);
+    void take_ending(std::size_t place, std::vector<TokenId> tokens, std::vector<Call>& more);
+    void give_up(const Ask& ask, std::string_view reason, std::vector<Call>& more);
     void count_requests(const std::vector<Ask>& asks);
     [[nodiscard]] Verdict break_off(std::string reason);
     [[nodiscard]] Verdict take_parsed(const std::vector<Ask>& asks,
@@ -123,7 +126,7 @@ class ScoreExchange : public Exchange {
     std::vector<Item> items_;
     std::vector<Ask> ready_;
     std::vector<Ask> ready_texts_;
-    std::size_t reference_ = kNoItem;
+    Endings endings_;
     std::string broken_;  // why; empty: not
 };
 

@@ -97,6 +97,12 @@ inline Server vllm() {
     return server;
 }
 
+/// Texts of the fixtures may be too long for it, so that it is asked for their tokens first.
+inline Server by_tokens(Server server) {
+    server.facts.context_tokens = 10;
+    return server;
+}
+
 /// The fields that all calls to servers of OpenAI's kind have when they score.
 inline Json neutral(Json body) {
     body.update(Json::parse(R"({"temperature":0.0,"top_p":1.0,"top_k":1048576,"min_p":0.0,

@@ -128,7 +128,7 @@ class Mutator {
 std::vector<std::vector<TargetScore>> play(const Scene& scene,
                                            std::size_t damaged,
                                            const std::string& body) {
-    Server server(scene.dialect);
+    Server server = by_tokens(Server(scene.dialect));
     server.facts.can_tokenise = scene.tokenises;
     server.facts.takes_tokens = scene.takes_tokens;
     Conversation talk = server.score(is_it_good());

@@ -13,7 +13,7 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 /// A conversation in which both texts are tokenised already; call 2 is the prompt.
-Conversation tokenised(const Server& server = vllm()) {
+Conversation tokenised(const Server& server = by_tokens(vllm())) {
     Conversation talk = server.score(is_it_good());
     EXPECT_THAT(talk.take_fixture(0, "vllm_tokenize_context"), HasKind(kTaken));
     EXPECT_THAT(talk.take_fixture(1, "vllm_tokenize_target"), HasKind(kTaken));
@@ -23,7 +23,7 @@ Conversation tokenised(const Server& server = vllm()) {
 // --- with a tokeniser
 
 TEST(OpenAiScore, TokenisesContextAndWholeTextThenSendsIds) {
-    Conversation talk = vllm().score(is_it_good());
+    Conversation talk = by_tokens(vllm()).score(is_it_good());
     ASSERT_THAT(talk.calls(), SizeIs(2));
     EXPECT_EQ(talk.path(0), "/tokenize");
     EXPECT_EQ(talk.body(0),
@@ -40,7 +40,7 @@ TEST(OpenAiScore, TokenisesContextAndWholeTextThenSendsIds) {
 }
 
 TEST(OpenAiScore, AsksVllmForTheTokensSentOnly) {
-    Server server = vllm();
+    Server server = by_tokens(vllm());
     server.facts.software = "vllm 0.12.0";
     EXPECT_EQ(tokenised(server).body(2)["logprobs"], 0);
 }
@@ -70,13 +70,13 @@ TEST(OpenAiScore, GeneratedEntryMayBeMissing) {
 }
 
 TEST(OpenAiScore, ContextIsTokenisedOnceForAllTargets) {
-    Conversation talk = vllm().score(is_it_good({"\nyes", "\nno"}));
+    Conversation talk = by_tokens(vllm()).score(is_it_good({"\nyes", "\nno"}));
     EXPECT_THAT(talk.calls(), SizeIs(3));
 }
 
 TEST(OpenAiScore, TokenThatMergesOverTheBoundaryBelongsToTheTarget) {
     // Alone the context has 4 tokens, in the whole its last one has merged with the target's first.
-    Conversation talk = vllm().score(is_it_good());
+    Conversation talk = by_tokens(vllm()).score(is_it_good());
     talk.take_fixture(0, "vllm_tokenize_context");
     talk.take(1, R"({"tokens":[11,12,13,99,16]})");
     talk.take(2, R"({"choices":[{"index":0,"text":"","logprobs":{"tokens":["token_id:11",
@@ -86,7 +86,7 @@ TEST(OpenAiScore, TokenThatMergesOverTheBoundaryBelongsToTheTarget) {
 }
 
 TEST(OpenAiScore, TargetWithoutTokensOfItsOwnFails) {
-    Conversation talk = vllm().score(is_it_good());
+    Conversation talk = by_tokens(vllm()).score(is_it_good());
     talk.take_fixture(1, "vllm_tokenize_context");
     talk.take_fixture(0, "vllm_tokenize_context");
     ASSERT_TRUE(talk.done());
@@ -94,14 +94,14 @@ TEST(OpenAiScore, TargetWithoutTokensOfItsOwnFails) {
 }
 
 TEST(OpenAiScore, ContextWithoutTokensFails) {
-    Conversation talk = vllm().score(is_it_good());
+    Conversation talk = by_tokens(vllm()).score(is_it_good());
     talk.take(0, R"({"tokens":[]})");
     talk.take_fixture(1, "vllm_tokenize_target");
     EXPECT_THAT(talk.score(), FailsWith("nothing predicts the target"));
 }
 
 TEST(OpenAiScore, TextBeyondTheContextLengthIsNotSent) {
-    Server server = vllm();
+    Server server = by_tokens(vllm());
     server.facts.context_tokens = 5;
     Conversation talk = tokenised(server);
     EXPECT_THAT(talk.calls(), SizeIs(2));
@@ -121,7 +121,7 @@ TEST(OpenAiScore, SilenceOfTheServerFailsWithTheClientsReason) {
 }
 
 TEST(OpenAiScore, FailedTokeniserFailsWhatDependsOnIt) {
-    Conversation talk = vllm().score(is_it_good({"\nyes", "\nno"}));
+    Conversation talk = by_tokens(vllm()).score(is_it_good({"\nyes", "\nno"}));
     talk.take_fixture(0, "vllm_tokenize_context");
     talk.take_fixture(1, "vllm_tokenize_target");
     EXPECT_THAT(talk.fail(2, 404, R"({"detail":"Not Found"})"), HasKind(kRefused));
@@ -174,7 +174,7 @@ TEST(OpenAiScore, MalformedReplyLeavesTheCallOpenForAnother) {
 }
 
 TEST(OpenAiScore, MalformedTokensLeaveTheCallOpen) {
-    Conversation talk = vllm().score(is_it_good());
+    Conversation talk = by_tokens(vllm()).score(is_it_good());
     for (const char* bad : {R"({"tokens":["a"]})", R"({"tokens":7})", R"({"count":4})", "[1]"}) {
         EXPECT_THAT(talk.take(0, bad), HasKind(kMalformed)) << bad;
     }
@@ -255,7 +255,7 @@ TEST(OpenAiScore, ErrorWithStatus200IsMalformedWithTheServersWords) {
 }
 
 TEST(OpenAiScore, BrokenEndsTheWholeExchange) {
-    Server server = vllm();
+    Server server = by_tokens(vllm());
     Conversation talk = server.score(is_it_good({"\nyes", "\nno"}));
     for (std::size_t i = 0; i < 3; ++i) {
         talk.take_fixture(i, i == 0 ? "vllm_tokenize_context" : "vllm_tokenize_target");
@@ -279,7 +279,7 @@ TEST(OpenAiScore, OlderServerThatReturnsTextsForIdsIsCheckedByTexts) {
 
 /// Two targets whose texts are tokenised, in one list; call 3 is the list.
 Conversation listed() {
-    Server server = vllm();
+    Server server = by_tokens(vllm());
     server.facts.prompts_a_call = 2;
     Conversation talk = server.score(is_it_good({"\nyes", "\nno"}));
     talk.take(2, R"({"tokens":[11,12,13,14,15,18]})");
@@ -354,7 +354,7 @@ TEST(OpenAiScoreList, IsNotSplitWhenTheServerIsGone) {
 }
 
 TEST(OpenAiScoreList, CompositionDoesNotDependOnTheOrderOfReplies) {
-    Server server = vllm();
+    Server server = by_tokens(vllm());
     server.facts.prompts_a_call = 2;
     const auto prompts = [&](std::vector<std::size_t> order) {
         Conversation talk = server.score(is_it_good({"\na", "\nb", "\nc"}));

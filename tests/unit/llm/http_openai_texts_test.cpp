@@ -165,7 +165,7 @@ TEST(OpenAiScoreRequest, TextsThatCannotBeSentFailAlone) {
     ScoreRequest request = is_it_good({"", "\nyes", "\xFF"});
     request.items.push_back({{.text = "a\xC3"}, {"x", "y"}});
     request.items.push_back({{.text = "no targets"}, {}});
-    Conversation talk = vllm().score(request);
+    Conversation talk = by_tokens(vllm()).score(request);
     EXPECT_THAT(talk.calls(), SizeIs(2));
     talk.take_fixture(0, "vllm_tokenize_context");
     talk.take_fixture(1, "vllm_tokenize_target");

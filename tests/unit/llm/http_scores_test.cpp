@@ -177,7 +177,7 @@ TEST(SglangScore, ChatIsRenderedAsItsChatPathDoes) {
 // --- TGI
 
 Conversation tgi_tokenised() {
-    Conversation talk = tokenising("tgi").score(is_it_good());
+    Conversation talk = by_tokens(tokenising("tgi")).score(is_it_good());
     talk.take_fixture(0, "tgi_tokenize_context");
     talk.take_fixture(1, "tgi_tokenize_target");
     return talk;
