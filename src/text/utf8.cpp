@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 #include <fmt/format.h>
 
@@ -39,6 +40,17 @@ CodePoint decode(std::string_view text) {
         return {};
     }
     return {value, length};
+}
+
+/// How many bytes at the beginning are surely ASCII, counted in eights: most text is, and much is looked at.
+std::size_t leading_ascii(std::string_view text) {
+    constexpr std::uint64_t kHighBits = 0x8080808080808080U;
+    std::size_t at = 0;
+    for (std::uint64_t eight = 0; at + sizeof eight <= text.size(); at += sizeof eight) {
+        std::memcpy(&eight, text.data() + at, sizeof eight);
+        if ((eight & kHighBits) != 0) break;
+    }
+    return at;
 }
 
 /// Code points that would move the cursor, change colours or reorder what a reader sees.
@@ -91,12 +103,13 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 std::optional<std::size_t> find_invalid_utf8(std::string_view text) {
-    for (std::size_t at = 0; at < text.size();) {
+    for (std::size_t at = leading_ascii(text); at < text.size();) {
         const auto length = decode(text.substr(at)).length;
         if (length == 0) {
             return at;
         }
         at += length;
+        at += leading_ascii(text.substr(at));
     }
     return std::nullopt;
 }

@@ -28,6 +28,15 @@ TEST(FindInvalidUtf8, NamesTheFirstBadByte) {
     }
 }
 
+TEST(FindInvalidUtf8, NamesABadByteWhereverItStandsInALongText) {
+    for (std::size_t at = 0; at < 40; ++at) {
+        std::string text(40, 'a');
+        EXPECT_EQ(find_invalid_utf8(text), std::nullopt);
+        text[at] = '\xFF';
+        EXPECT_EQ(find_invalid_utf8(text), at);
+    }
+}
+
 TEST(ReplaceInvalidUtf8, ReplacesEachBadByteAndKeepsTheRest) {
     EXPECT_EQ(replace_invalid_utf8("a\xFF\xE2\x82z\xC3\xA9"),
               "a\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBDz\xC3\xA9");
