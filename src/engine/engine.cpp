@@ -74,6 +74,7 @@ std::vector<std::int64_t> Engine::take_table(TaskId task, std::size_t cells) {
 // needs, so that nothing stands still meanwhile. A sum is waited for by others: look often.
 std::chrono::milliseconds Engine::longest_wait() const {
     constexpr std::chrono::milliseconds kOften{1};
+    if (has_more_) return std::chrono::milliseconds(0);
     if (comm_.size() == 1) return kAlone;
     if (is_waited_for_ || quiet_rounds_ < 2) return kOften;
     return std::min(kOften * quiet_rounds_, kOften * ranks_per_core_);
@@ -116,6 +117,7 @@ void Engine::run(TaskGraph& graph) {
             });
         }
         is_waited_for_ = root.waits_for_sum();
+        has_more_ = !halted && root.has_more();
         for (UnitRunner::Finished& unit : advance_runner()) {
             held_.erase(unit.id);
             root.unit_finished(0, unit.id, std::move(unit.result));
@@ -135,8 +137,12 @@ void Engine::serve() {
     for (;;) {
         bool progress = false;
         is_waited_for_ = !sums_.empty();
-        while (const auto message = comm_.receive()) {
+        has_more_ = false;
+        for (std::size_t taken = 0; !has_more_;) {
+            const auto message = comm_.receive();
+            if (!message) break;
             progress = true;
+            has_more_ = ++taken == kUnitsATurn;
             const wire::Order order = wire::decode_order(message->bytes);
             if (order.kind == wire::OrderKind::stop) return end_sums();
             if (order.kind == wire::OrderKind::sum) {

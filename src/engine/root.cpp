@@ -29,7 +29,7 @@ bool Root::nothing_is_under_way() const {
 
 bool Root::expand_ready() {
     bool did = false;
-    while (graph_.has_ready()) {
+    for (std::size_t units = 0; graph_.has_ready() && units < kUnitsATurn;) {
         did = true;
         TaskGraph::Expanded expanded = graph_.expand_next();
         if (expanded.units.empty()) {
@@ -41,12 +41,13 @@ bool Root::expand_ready() {
                              .first_failure = {}});
             continue;
         }
+        units += expanded.units.size();
         PendingTask& task = tasks_[expanded.id];
         task.missing = expanded.units.size();
         progress_.units_known += expanded.units.size();
         task.results.resize(expanded.units.size());
         for (std::size_t i = 0; i < expanded.units.size(); ++i) {
-            scheduler_.add(next_unit_, expanded.units[i].affinity);
+            scheduler_.add(next_unit_, expanded.units[i].affinity, expanded.can_wait);
             units_[next_unit_++] = {expanded.id, i, std::move(expanded.units[i])};
         }
     }
@@ -68,15 +69,22 @@ bool Root::receive() {
 
 bool Root::hand_out(const std::function<void(Own)>& take_own) {
     bool did = false;
+    std::size_t own = 0;
+    has_more_ = false;
     // One a rank in turn, so that the first ranks do not take everything.
     for (bool gave = true; gave;) {
         gave = false;
         for (int rank = 0; rank < comm_.size(); ++rank) {
+            if (rank == 0 && own == kUnitsATurn) {
+                has_more_ = scheduler_.has_ready();
+                continue;
+            }
             const auto id = scheduler_.next_for(rank);
             if (!id) continue;
             gave = did = true;
             PendingUnit& pending = units_.at(*id);
             if (rank == 0) {
+                ++own;
                 take_own({.id = *id,
                           .task = global_id(pending.task),
                           .first_cell = pending.unit.first_cell,

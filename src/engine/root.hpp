@@ -15,6 +15,10 @@
 
 namespace dln {
 
+/// Units that are made ready, or taken by one rank, before what was taken goes on: a server should have the
+/// first calls before the last ones are written.
+inline constexpr std::size_t kUnitsATurn = 16;
+
 class Root {
   public:
     /// `first_unit`: units are numbered on from here, over all graphs of a run. `graph_number` keeps the
@@ -45,8 +49,10 @@ class Root {
     bool expand_ready();
     /// Throws BackendError when another rank's backend has failed.
     bool receive();
-    /// Gives units to ranks that have room; those of this rank to `take_own`.
+    /// Gives units to ranks that have room; those of this rank, kUnitsATurn at most, to `take_own`.
     bool hand_out(const std::function<void(Own)>& take_own);
+    /// The last turn left something to expand, or to hand out to this rank.
+    [[nodiscard]] bool has_more() const noexcept { return has_more_ || graph_.has_ready(); }
     void unit_finished(int rank, std::uint64_t id, UnitResult result);
     /// Starts and ends sums; `own_table(task, cells)` gives and forgets this rank's part.
     bool progress_sums(
@@ -74,6 +80,7 @@ class Root {
     std::uint64_t next_unit_;
     std::uint64_t graph_number_;
     EngineProgress progress_;
+    bool has_more_ = false;
     std::map<std::uint64_t, PendingUnit> units_;
     std::map<TaskId, PendingTask> tasks_;
 };

@@ -14,8 +14,12 @@ TaskId TaskGraph::add(Task task) {
         entries_[need].needed_by.push_back(id);
         ++entry.missing;
     }
-    if (entry.missing == 0) ready_.push_back(id);
+    if (entry.missing == 0) make_ready(id);
     return id;
+}
+
+void TaskGraph::make_ready(TaskId id) {
+    (entries_[id].task.can_wait ? ready_to_wait_ : ready_).push_back(id);
 }
 
 const TaskResult& TaskGraph::result(TaskId id) const {
@@ -24,9 +28,11 @@ const TaskResult& TaskGraph::result(TaskId id) const {
 }
 
 TaskGraph::Expanded TaskGraph::expand_next() {
-    DLN_ASSERT(!ready_.empty(), "no task is ready");
-    Expanded expanded{.id = ready_.front(), .units = {}};
-    ready_.pop_front();
+    DLN_ASSERT(has_ready(), "no task is ready");
+    std::deque<TaskId>& from = ready_.empty() ? ready_to_wait_ : ready_;
+    Expanded expanded{
+        .id = from.front(), .units = {}, .can_wait = entries_[from.front()].task.can_wait};
+    from.pop_front();
     // Taken out first: the function may add tasks.
     const auto expand = std::move(entries_[expanded.id].task.expand);
     if (expand) expanded.units = expand();
@@ -40,7 +46,7 @@ void TaskGraph::complete(TaskId id, TaskResult result) {
     entry.is_complete = true;
     ++completed_;
     for (const TaskId waiting : entry.needed_by) {
-        if (--entries_[waiting].missing == 0) ready_.push_back(waiting);
+        if (--entries_[waiting].missing == 0) make_ready(waiting);
     }
 }
 

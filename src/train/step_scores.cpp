@@ -130,7 +130,8 @@ TaskId StepScores::add_layer_task(std::size_t layer,
                                           .without_residual = layer == without_residual()},
                                          context_.network.scoring().block, classes);
              },
-         .cells = items.size() * cells_an_example(measure_of(layer), classes)});
+         .cells = items.size() * cells_an_example(measure_of(layer), classes),
+         .can_wait = is_last(layer) && latents_.hidden > 0 && candidate != incumbent_.back()});
     all_tasks_.push_back(id);
     return id;
 }

@@ -99,6 +99,7 @@ class Engine {
     std::uint64_t graphs_ = 0;
     int ranks_per_core_;
     bool is_waited_for_ = false;  ///< a sum is under way
+    bool has_more_ = false;       ///< units to take as soon as those that are held have gone on
     bool has_failed_ = false;     // on this rank, which is not 0: it takes no units any more
     int idle_rounds_ = 0;
     int quiet_rounds_ = 0;

@@ -31,6 +31,8 @@ struct Task {
     /// Says the units; called once, when everything needed is complete. May add tasks to the graph.
     std::function<std::vector<Unit>()> expand;
     std::size_t cells = 0;  ///< of the table; 0: no table
+    /// Nothing waits for it but the end of the graph: what others wait for goes first. Changes no result.
+    bool can_wait = false;
 };
 
 class TaskGraph {
@@ -43,12 +45,15 @@ class TaskGraph {
     [[nodiscard]] const TaskResult& result(TaskId id) const;
 
     // For the engine.
-    /// A ready task that was not expanded yet, in order of readiness.
+    /// A ready task that was not expanded yet: those that cannot wait first, then in order of readiness.
     struct Expanded {
         TaskId id = 0;
         std::vector<Unit> units;
+        bool can_wait = false;
     };
-    [[nodiscard]] bool has_ready() const noexcept { return !ready_.empty(); }
+    [[nodiscard]] bool has_ready() const noexcept {
+        return !ready_.empty() || !ready_to_wait_.empty();
+    }
     [[nodiscard]] Expanded expand_next();
     [[nodiscard]] std::size_t cells(TaskId id) const { return entries_[id].task.cells; }
     void complete(TaskId id, TaskResult result);
@@ -61,8 +66,11 @@ class TaskGraph {
         bool is_complete = false;
         TaskResult result;
     };
+    void make_ready(TaskId id);
+
     std::deque<Entry> entries_;
     std::deque<TaskId> ready_;
+    std::deque<TaskId> ready_to_wait_;
     std::size_t completed_ = 0;
 };
 

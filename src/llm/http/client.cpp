@@ -53,7 +53,8 @@ TransportOptions transport_options(const ClientOptions& options) {
     auto result = options.transport;
     result.most_connections = 0;
     for (const auto& endpoint : options.endpoints) {
-        result.most_connections += 2 * endpoint.most_in_flight;  // as many look-ups beside
+        result.most_connections +=
+            endpoint.most_in_flight + Endpoint::most_look_ups(endpoint.most_in_flight);
     }
     return result;
 }

@@ -24,9 +24,10 @@ void Client::Impl::make_ready(const CallKey& key) {
     (is_look_up ? ready_look_ups : ready).insert(key);
 }
 
+// Look-ups are quick: calls that a model works on go first.
 void Client::Impl::dispatch(Time now) {
-    dispatch(ready_look_ups, now);
     dispatch(ready, now);
+    dispatch(ready_look_ups, now);
 }
 
 void Client::Impl::dispatch(std::set<CallKey>& waiting, Time now) {

@@ -26,8 +26,9 @@ double Endpoint::load() const {
 Time Endpoint::ready_at(const CallCost& cost, Time now) const {
     if (!has_place() || refuses()) return Time::max();
     if (cost.is_look_up()) {
-        return look_ups_ >= most_in_flight_ ? Time::max()
-                                            : std::max(breaker_.ready_at(now), hold_until_);
+        return look_ups_ >= most_look_ups(most_in_flight_)
+                   ? Time::max()
+                   : std::max(breaker_.ready_at(now), hold_until_);
     }
     if (in_flight_ >= limit_->limit()) return Time::max();
     return std::max({breaker_.ready_at(now), hold_until_, requests_.ready_at(cost.requests, now),

@@ -46,6 +46,10 @@ class Endpoint {
     [[nodiscard]] double load() const;
     /// This rank's share of the calls in flight.
     [[nodiscard]] std::size_t most_in_flight() const noexcept { return most_in_flight_; }
+    /// Look-ups in flight beside them.
+    [[nodiscard]] static std::size_t most_look_ups(std::size_t most_in_flight) noexcept {
+        return std::min<std::size_t>(most_in_flight, 64);  // more only make connections
+    }
     [[nodiscard]] std::int64_t limit_decreases() const { return limit_ ? limit_->decreases() : 0; }
     [[nodiscard]] std::int64_t breaker_openings() const { return breaker_.times_opened(); }
 

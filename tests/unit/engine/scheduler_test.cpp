@@ -60,6 +60,20 @@ TEST(Scheduler, OldestIsFirstAmongAffinitiesThatNobodyWorksOn) {
     EXPECT_EQ(take(scheduler, 2), 2U);
 }
 
+TEST(Scheduler, UnitsThatCanWaitAreGivenOutLast) {
+    Scheduler scheduler(1, 8);
+    scheduler.add(1, 10, true);
+    scheduler.add(2, 10);
+    scheduler.add(3, 20);
+    scheduler.add(4, 10, true);
+    EXPECT_EQ(take(scheduler, 0), 2U);
+    EXPECT_EQ(take(scheduler, 0), 3U) << "although 1 has the affinity that the rank has";
+    EXPECT_EQ(take(scheduler, 0), 1U);
+    scheduler.add(5, 30);
+    EXPECT_EQ(take(scheduler, 0), 5U);
+    EXPECT_EQ(take(scheduler, 0), 4U);
+}
+
 TEST(Scheduler, RankThatMustShareTakesFromTheLargestRemainder) {
     Scheduler scheduler(3, 1);
     add(scheduler, 100, 3, 10);

@@ -55,6 +55,20 @@ TEST(TaskGraph, TasksComeInTheOrderInWhichTheyBecameReady) {
     EXPECT_THAT(expand_all(graph), ElementsAre(after_b, after_a));
 }
 
+TEST(TaskGraph, TasksThatCanWaitComeLast) {
+    TaskGraph graph;
+    Task patient = task_needing({});
+    patient.can_wait = true;
+    const TaskId a = graph.add(patient);
+    const TaskId b = graph.add(task_needing({}));
+    patient.needs = {b};
+    const TaskId c = graph.add(patient);
+    const TaskId d = graph.add(task_needing({b}));
+    EXPECT_FALSE(graph.expand_next().can_wait);
+    graph.complete(b, {});
+    EXPECT_THAT(expand_all(graph), ElementsAre(d, a, c));
+}
+
 TEST(TaskGraph, NeedThatIsCompleteAlreadyHoldsNothingUp) {
     TaskGraph graph;
     const TaskId a = graph.add(task_needing({}));
