@@ -9,6 +9,7 @@
 
 #include "dln/error.hpp"
 
+#include "train/forward_pass.hpp"
 #include "train/latent_sampler.hpp"
 #include "train/layer_search.hpp"
 #include "train/step_scores.hpp"
@@ -22,21 +23,18 @@ namespace {
 class Step {
   public:
     Step(const TrainContext& context, const TrainState& state)
-        : context_(context),
-          state_(state),
-          depth_(context.network.depth()),
-          forward_measure_(context.network.has_classes() ? Measure::classes : Measure::correct) {
+        : context_(context), state_(state), depth_(context.network.depth()) {
         record_.step = state.steps_done;
         record_.batch = context.batches.batch(state.steps_done);
         const std::size_t positions = record_.batch.size();
         record_.forward.resize(positions);
-        outputs_.resize(positions);
         record_.latents =
             BatchLatents(positions, depth_ == 1 ? 1 : posterior().samples, depth_ - 1);
         record_.error_factor = penalty_factor(job().logp_penalty, job().logp_penalty_decay,
                                               state.steps_done, job().steps);
         make_groups();
         const auto step = static_cast<std::uint64_t>(state.steps_done);
+        forward_.emplace(context, graph_, state.current, groups_, record_);
         sampler_.emplace(context, graph_, state.current, record_.batch, record_.latents, step);
         scores_.emplace(context, graph_, state.current, record_.batch, groups_, record_.latents,
                         step);
@@ -113,31 +111,25 @@ class Step {
         }
     }
 
-    // Runs `what` when `needs` are complete.
-    void when(std::vector<TaskId> needs, std::function<void()> what) {
-        graph_.add({.needs = std::move(needs),
-                    .expand = [what = std::move(what)]() -> std::vector<Unit> {
-                        what();
-                        return {};
-                    },
-                    .cells = 0});
+    // Runs `what` when `needs` are complete. Whatever needs the task that is returned runs after it.
+    TaskId when(std::vector<TaskId> needs, std::function<void()> what) {
+        return graph_.add({.needs = std::move(needs),
+                           .expand = [what = std::move(what)]() -> std::vector<Unit> {
+                               what();
+                               return {};
+                           },
+                           .cells = 0});
     }
 
     // ---- forward -------------------------------------------------------------------------------
 
     void ask_forward() {
+        forward_->ask();
         for (std::size_t g = 0; g < groups_.size(); ++g) {
-            EvaluateUnit unit{.parameters = state_.current,
-                              .measure = forward_measure_,
-                              .split = kTrainSplit,
-                              .examples = {},
-                              .step = static_cast<std::uint64_t>(state_.steps_done),
-                              .want_texts = depth_ > 1 || forward_measure_ == Measure::correct};
-            for (const std::size_t i : groups_[g].positions) {
-                unit.examples.push_back(record_.batch[i]);
-            }
-            forward_.push_back(add_evaluation(graph_, context_.network, std::move(unit)));
-            when({forward_.back()}, [this, g] { forward_done(g); });
+            forward_read_.push_back(when({forward_->tasks()[g]}, [this, g] {
+                forward_->read(g);
+                forward_done(g);
+            }));
         }
     }
 
@@ -160,9 +152,8 @@ class Step {
         record_.latents.is_drawn.assign(record_.latents.is_drawn.size(), true);
         record_.latents.has_forward.assign(record_.latents.has_forward.size(), true);
         for (std::size_t g = 0; g < groups_.size(); ++g) {
-            if (groups_[g].ranked && forward_measure_ == Measure::classes &&
-                measure_for(context_.network) == Measure::classes) {
-                scores_->take_over(g, forward_[g]);
+            if (groups_[g].ranked && forward_->is_score()) {
+                scores_->take_over(g, forward_->tasks()[g]);
             }
             scores_->add_group(g);
         }
@@ -171,7 +162,6 @@ class Step {
     }
 
     void forward_done(std::size_t g) {
-        read_forward(g);
         if (++forward_count_ == groups_.size()) all_forward_done();
         if (depth_ == 1) return;
         // A batch without an error changes nothing; one error is enough to go on.
@@ -184,30 +174,6 @@ class Step {
         unreleased_.clear();
     }
 
-    void read_forward(std::size_t g) {
-        const std::vector<std::size_t>& positions = groups_[g].positions;
-        std::vector<std::uint64_t> examples;
-        for (const std::size_t i : positions) examples.push_back(record_.batch[i]);
-        const TaskResult& result = graph_.result(forward_[g]);
-        std::vector<ExampleOutcome> outcomes =
-            read_outcomes(context_.network, forward_measure_, result.table,
-                          context_.splits[kTrainSplit], examples);
-        std::vector<std::string> texts;
-        for (const auto& unit : result.texts) texts.insert(texts.end(), unit.begin(), unit.end());
-        BatchLatents& latents = record_.latents;
-        for (std::size_t place = 0; place < positions.size(); ++place) {
-            const std::size_t i = positions[place];
-            record_.forward[i] = std::move(outcomes[place]);
-            const ExampleOutcome& outcome = record_.forward[i];
-            latents.has_forward[i] = outcome.measured;
-            latents.is_wrong[i] = outcome.measured && !outcome.right;
-            if (!outcome.measured || texts.empty()) continue;
-            const auto first = texts.begin() + static_cast<std::ptrdiff_t>(place * depth_);
-            latents.forward[i].assign(first, first + static_cast<std::ptrdiff_t>(depth_ - 1));
-            outputs_[i] = *(first + static_cast<std::ptrdiff_t>(depth_ - 1));
-        }
-    }
-
     void all_forward_done() {
         const bool all_right = std::ranges::all_of(
             record_.forward,
@@ -216,7 +182,8 @@ class Step {
         record_.nothing_to_learn = all_right && (depth_ > 1 || !counts_log_probs(context_));
         if (record_.nothing_to_learn || record_.layers.empty()) return;
         if (record_.layers.back().layer + 1 == depth_)
-            searches_.back().propose(last_layer_input(context_, record_, shown_count_, outputs_));
+            searches_.back().propose(
+                last_layer_input(context_, record_, shown_count_, forward_->outputs()));
     }
 
     // ---- latents -------------------------------------------------------------------------------
@@ -250,7 +217,7 @@ class Step {
         }
         if (++latents_count_ < groups_.size()) return;
         std::vector<TaskId> needs = term_tasks();
-        needs.insert(needs.end(), forward_.begin(), forward_.end());
+        needs.insert(needs.end(), forward_read_.begin(), forward_read_.end());
         when(std::move(needs), [this] { terms_are_scored(); });
     }
 
@@ -339,7 +306,7 @@ class Step {
     }
 
     void count_usage() {
-        std::vector<TaskId> tasks = forward_;
+        std::vector<TaskId> tasks = forward_->tasks();
         const auto add = [&tasks](const std::vector<TaskId>& more) {
             tasks.insert(tasks.end(), more.begin(), more.end());
         };
@@ -360,13 +327,12 @@ class Step {
     const TrainContext& context_;
     const TrainState& state_;
     std::size_t depth_;
-    Measure forward_measure_;
     StepRecord record_;
     std::size_t shown_count_ = 0;
     std::vector<PositionGroup> groups_;
     TaskGraph graph_;
-    std::vector<TaskId> forward_;  // by group
-    std::vector<std::string> outputs_;
+    std::optional<ForwardPass> forward_;
+    std::vector<TaskId> forward_read_;  // by group: its answers are in the record
     std::size_t forward_count_ = 0;
     bool has_error_ = false;
     std::vector<std::size_t> unreleased_;  // groups whose samples wait for an error elsewhere

@@ -1,0 +1,59 @@
+#include "train/forward_pass.hpp"
+
+namespace dln {
+
+ForwardPass::ForwardPass(const TrainContext& context,
+                         TaskGraph& graph,
+                         const NetworkParameters& incumbent,
+                         const std::vector<PositionGroup>& groups,
+                         StepRecord& record)
+    : context_(context),
+      graph_(graph),
+      incumbent_(incumbent),
+      groups_(groups),
+      record_(record),
+      depth_(context.network.depth()),
+      measure_(context.network.has_classes() ? Measure::classes : Measure::correct),
+      outputs_(record.batch.size()) {}
+
+void ForwardPass::ask() {
+    for (const PositionGroup& group : groups_) {
+        EvaluateUnit unit{.parameters = incumbent_,
+                          .measure = measure_,
+                          .split = kTrainSplit,
+                          .examples = {},
+                          .step = static_cast<std::uint64_t>(record_.step),
+                          .want_texts = depth_ > 1 || measure_ == Measure::correct};
+        for (const std::size_t i : group.positions) unit.examples.push_back(record_.batch[i]);
+        tasks_.push_back(add_evaluation(graph_, context_.network, std::move(unit)));
+    }
+}
+
+bool ForwardPass::is_score() const {
+    return measure_ == Measure::classes && measure_for(context_.network) == Measure::classes;
+}
+
+void ForwardPass::read(std::size_t group) {
+    const std::vector<std::size_t>& positions = groups_[group].positions;
+    std::vector<std::uint64_t> examples;
+    for (const std::size_t i : positions) examples.push_back(record_.batch[i]);
+    const TaskResult& result = graph_.result(tasks_[group]);
+    std::vector<ExampleOutcome> outcomes = read_outcomes(context_.network, measure_, result.table,
+                                                         context_.splits[kTrainSplit], examples);
+    std::vector<std::string> texts;
+    for (const auto& unit : result.texts) texts.insert(texts.end(), unit.begin(), unit.end());
+    BatchLatents& latents = record_.latents;
+    for (std::size_t place = 0; place < positions.size(); ++place) {
+        const std::size_t i = positions[place];
+        record_.forward[i] = std::move(outcomes[place]);
+        const ExampleOutcome& outcome = record_.forward[i];
+        latents.has_forward[i] = outcome.measured;
+        latents.is_wrong[i] = outcome.measured && !outcome.right;
+        if (!outcome.measured || texts.empty()) continue;
+        const auto first = texts.begin() + static_cast<std::ptrdiff_t>(place * depth_);
+        latents.forward[i].assign(first, first + static_cast<std::ptrdiff_t>(depth_ - 1));
+        outputs_[i] = *(first + static_cast<std::ptrdiff_t>(depth_ - 1));
+    }
+}
+
+}  // namespace dln
