@@ -7,16 +7,14 @@
 #include "dln/error.hpp"
 
 namespace dln {
-namespace {
 
-double log_sum_of_exp(std::span<const double> values) {
+double log_sum_exp(std::span<const double> values) {
+    DLN_ASSERT(!values.empty(), "a sum of nothing has no logarithm");
     const double maximum = *std::max_element(values.begin(), values.end());
     double sum = 0.0;
     for (const double value : values) sum += std::exp(value - maximum);
     return maximum + std::log(sum);
 }
-
-}  // namespace
 
 double target_score(std::span<const double> token_log_probs,
                     std::size_t target_bytes,
@@ -40,12 +38,12 @@ double target_score(std::span<const double> token_log_probs,
 double class_log_prob(std::span<const double> form_log_probs, VerbalizerCombine combine) {
     DLN_ASSERT(!form_log_probs.empty(), "a class without forms has no probability");
     return combine == VerbalizerCombine::sum
-               ? log_sum_of_exp(form_log_probs)
+               ? log_sum_exp(form_log_probs)
                : *std::max_element(form_log_probs.begin(), form_log_probs.end());
 }
 
 std::vector<double> normalise_classes(std::span<const double> class_log_probs) {
-    const double total = log_sum_of_exp(class_log_probs);
+    const double total = log_sum_exp(class_log_probs);
     std::vector<double> normalised(class_log_probs.begin(), class_log_probs.end());
     for (double& value : normalised) value -= total;
     return normalised;

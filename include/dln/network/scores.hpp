@@ -17,6 +17,9 @@ namespace dln {
                                   std::size_t target_bytes,
                                   const ScoringSpec& spec);
 
+/// log of the sum of exponentials, the maximum subtracted first. Pre: not empty.
+[[nodiscard]] double log_sum_exp(std::span<const double> values);
+
 /// log p(class), unnormalised: the sum (log-sum-exp) or the maximum over the forms of the class of the
 /// whole form's log-probability. Pre: `form_log_probs` is not empty.
 [[nodiscard]] double class_log_prob(std::span<const double> form_log_probs,
