@@ -1,6 +1,8 @@
 // dln eval: how good given prompts are on a split.
 
+#include <cmath>
 #include <memory>
+#include <string>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -25,6 +27,15 @@ struct EvalOptions {
 std::size_t split_index(const std::string& name) {
     if (name == "train") return kTrainSplit;
     return name == "dev" ? kDevSplit : kTestSplit;
+}
+
+std::string class_prior_text(const Network& network, const ClassLogProbs& prior) {
+    std::string text;
+    for (std::size_t c = 0; c < prior.size(); ++c) {
+        text += fmt::format("{}{} {:.4f}", text.empty() ? "" : ", ",
+                            printable(network.classes()[c].name, 60), std::exp(prior[c]));
+    }
+    return text;
 }
 
 int run_eval(Communicator& comm, const EvalOptions& options) {
@@ -55,6 +66,10 @@ int run_eval(Communicator& comm, const EvalOptions& options) {
                           60));
         }
         fmt::print("{}: {}\n", options.split, describe(evaluation));
+        if (!evaluation.class_log_prior.empty()) {
+            fmt::print("class prior: {}\n",
+                       class_prior_text(session.network(), evaluation.class_log_prior));
+        }
         if (evaluation.failures > 0) {
             spdlog::warn("{} requests failed and count as wrong; the first: {}",
                          evaluation.failures, printable(evaluation.first_failure));

@@ -27,6 +27,18 @@ std::vector<Override> overrides_of(const std::vector<std::string>& sets) {
     return overrides;
 }
 
+// The file that the prompts come from; empty: the job itself.
+std::string prompts_path(const JobOptions& options) {
+    if (!options.prompts_path.empty() || options.run_path.empty()) return options.prompts_path;
+    return options.run_path + "/prompts.json";
+}
+
+std::string prompts_text(const std::string& path) {
+    std::optional<std::string> text = read_text_file(path);
+    if (!text) throw UsageError(fmt::format("{}: cannot be read. dln train writes one", path));
+    return std::move(*text);
+}
+
 }  // namespace
 
 void add_job_options(CLI::App& command, JobOptions& options) {
@@ -72,18 +84,20 @@ Job read_job(const JobOptions& options) {
 }
 
 NetworkParameters read_parameters(const JobOptions& options, const Job& job) {
-    std::string path = options.prompts_path;
-    if (path.empty() && !options.run_path.empty()) path = options.run_path + "/prompts.json";
-    if (!path.empty()) {
-        const std::optional<std::string> text = read_text_file(path);
-        if (!text) throw UsageError(fmt::format("{}: cannot be read. dln train writes one", path));
-        return parse_prompts(*text, path, job);
+    if (const std::string path = prompts_path(options); !path.empty()) {
+        return parse_prompts(prompts_text(path), path, job);
     }
     NetworkParameters parameters;
     for (const LayerSpec& layer : job.network.layers) {
         parameters.push_back({layer.prompts.front(), 0});
     }
     return parameters;
+}
+
+ClassLogProbs read_class_prior(const JobOptions& options, const Job& job) {
+    const std::string path = prompts_path(options);
+    if (path.empty()) return {};
+    return parse_class_prior(prompts_text(path), path, job);
 }
 
 }  // namespace dln

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "dln/job/job.hpp"
+#include "dln/network/calibration.hpp"
 #include "dln/network/parameters.hpp"
 
 namespace CLI {
@@ -29,5 +30,7 @@ void add_network_options(CLI::App& command, JobOptions& options);
 [[nodiscard]] Job read_job(const JobOptions& options);
 /// The parameters that the options name: a prompts file, a run's best, or the job's initial ones. Rank 0.
 [[nodiscard]] NetworkParameters read_parameters(const JobOptions& options, const Job& job);
+/// The class prior that is kept with those parameters; empty: none. Rank 0.
+[[nodiscard]] ClassLogProbs read_class_prior(const JobOptions& options, const Job& job);
 
 }  // namespace dln

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <span>
 #include <sstream>
 
@@ -13,7 +14,6 @@
 #include <spdlog/spdlog.h>
 
 #include "dln/cli/commands.hpp"
-#include "dln/comm/fixed_point.hpp"
 #include "dln/network/scores.hpp"
 #include "dln/store/durable_write.hpp"
 #include "dln/text/utf8.hpp"
@@ -82,36 +82,42 @@ Lines read_lines(const PredictOptions& options) {
     return lines;
 }
 
-// Adds what the network said to the line's object.
-void annotate(Json& object,
-              const Network& network,
-              std::span<const std::int64_t> cells,
-              std::span<const std::string> texts,
-              bool want_latents) {
-    if (cells.back() == 0) {
-        object["output"] = nullptr;
-        object["error"] = printable(texts.back(), kLongestCause);
-        return;
+// What the network says, with the parameters and what its answers are calibrated by.
+struct Predictor {
+    NetworkParameters parameters;
+    ClassLogProbs class_prior;  // kept with the parameters; empty: none
+};
+
+void annotate_classes(Json& object, const Network& network, const ClassLogProbs& classes) {
+    object["output"] = network.classes()[predicted_class(classes)].name;
+    Json probabilities = Json::object();
+    for (std::size_t c = 0; c < classes.size(); ++c) {
+        probabilities[network.classes()[c].name] = std::round(std::exp(classes[c]) * 1e6) / 1e6;
     }
-    if (network.has_classes()) {
-        std::vector<double> raw;
-        for (const std::int64_t cell : cells.first(cells.size() - 1)) {
-            raw.push_back(from_fixed_point(cell));
-        }
-        object["output"] = network.classes()[predicted_class(raw)].name;
-        Json probabilities = Json::object();
-        const std::vector<double> normalised = normalise_classes(raw);
-        for (std::size_t c = 0; c < normalised.size(); ++c) {
-            probabilities[network.classes()[c].name] =
-                std::round(std::exp(normalised[c]) * 1e6) / 1e6;
-        }
-        object["probabilities"] = std::move(probabilities);
-    } else {
-        object["output"] = texts.back();
+    object["probabilities"] = std::move(probabilities);
+}
+
+void annotate_failure(Json& object, const std::string& why) {
+    object["output"] = nullptr;
+    object["error"] = printable(why, kLongestCause);
+}
+
+// A line alone has no class prior of its own: what is kept with the prompts comes first.
+ClassLogProbs prior_of(const Session& session,
+                       const TaskGraph& graph,
+                       const Predictor& predictor,
+                       const std::vector<ClassLogProbs>& rows,
+                       std::optional<TaskId> content_free) {
+    const Network& network = session.network();
+    if (!is_calibrated(network) || !predictor.class_prior.empty()) return predictor.class_prior;
+    if (!content_free) {
+        spdlog::warn(
+            "no class prior is kept with these prompts, so that answers are calibrated by the mean "
+            "over the {} lines: they depend on each other. Use the prompts of a run with a dev "
+            "split",
+            rows.size());
     }
-    if (want_latents && texts.size() > 1) {
-        object["latents"] = std::vector<std::string>(texts.begin(), texts.end() - 1);
-    }
+    return class_prior_for(network, graph, rows, content_free);
 }
 
 // The lines to write, and how many of them failed.
@@ -122,43 +128,63 @@ struct Predicted {
 };
 
 Predicted predict_lines(Session& session,
-                        const NetworkParameters& parameters,
+                        const Predictor& predictor,
                         std::size_t split,
                         Lines lines,
-                        bool latents) {
+                        bool want_latents) {
     const Network& network = session.network();
     const Measure measure = network.has_classes() ? Measure::classes : Measure::correct;
     TaskGraph graph;
-    const std::vector<std::uint64_t> examples = all_examples(session.splits()[split]);
     const TaskId task = add_evaluation(graph, network,
-                                       {.parameters = parameters,
+                                       {.parameters = predictor.parameters,
                                         .measure = measure,
                                         .split = split,
-                                        .examples = examples,
+                                        .examples = all_examples(session.splits()[split]),
                                         .step = 0,
                                         .want_texts = true});
+    std::optional<TaskId> content_free;
+    if (predictor.class_prior.empty()) {
+        content_free = add_content_free(graph, network, predictor.parameters.back());
+    }
     session.engine().run(graph);
     const TaskResult& result = graph.result(task);
     std::vector<std::string> texts;
     for (const auto& unit : result.texts) texts.insert(texts.end(), unit.begin(), unit.end());
+    std::vector<ClassLogProbs> rows;
+    if (network.has_classes()) rows = read_classes(network, result.table);
+    const ClassLogProbs prior = prior_of(session, graph, predictor, rows, content_free);
     const std::size_t width = cells_an_example(measure, network.classes().size());
     const std::size_t depth = network.depth();
     Predicted out{.text = {}, .lines = lines.objects.size()};
     for (std::size_t i = 0; i < lines.objects.size(); ++i) {
-        const auto cells = std::span(result.table).subspan(i * width, width);
-        if (cells.back() == 0) ++out.failed;
-        annotate(lines.objects[i], network, cells, std::span(texts).subspan(i * depth, depth),
-                 latents);
-        out.text += lines.objects[i].dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+        Json& object = lines.objects[i];
+        const auto said = std::span(texts).subspan(i * depth, depth);
+        if (result.table[(i + 1) * width - 1] == 0) {
+            annotate_failure(object, said.back());
+            ++out.failed;
+        } else if (is_calibrated(network) && prior.empty()) {
+            annotate_failure(object, "no content-free input could be scored: " +
+                                         graph.result(*content_free).first_failure);
+            ++out.failed;
+        } else if (network.has_classes()) {
+            annotate_classes(object, network, prior.empty() ? rows[i] : calibrated(rows[i], prior));
+        } else {
+            object["output"] = said.back();
+        }
+        if (want_latents && depth > 1 && !object["output"].is_null()) {
+            object["latents"] = std::vector<std::string>(said.begin(), said.end() - 1);
+        }
+        out.text += object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
     }
     return out;
 }
 
 int run_predict(Communicator& comm, const PredictOptions& options) {
-    NetworkParameters parameters;
+    Predictor predictor;
     Lines lines;
     const auto check = [&](Session& session) {
-        parameters = read_parameters(options.job, session.job());
+        predictor = {.parameters = read_parameters(options.job, session.job()),
+                     .class_prior = read_class_prior(options.job, session.job())};
         lines = read_lines(options);
     };
     Session session(
@@ -168,7 +194,7 @@ int run_predict(Communicator& comm, const PredictOptions& options) {
     session.start();
     return session.run([&] {
         const Predicted out =
-            predict_lines(session, parameters, split, std::move(lines), options.latents);
+            predict_lines(session, predictor, split, std::move(lines), options.latents);
         if (options.output == "-") {
             fmt::print("{}", out.text);
         } else {

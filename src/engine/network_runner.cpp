@@ -27,6 +27,7 @@ struct NetworkRunner::Pass {
     std::uint64_t step = 0;
     bool want_texts = false;
     bool without_residual = false;
+    bool content_free = false;
 
     [[nodiscard]] bool is_measured() const { return layer + 1 == end; }
     [[nodiscard]] const LayerParameters& layer_parameters() const {
@@ -107,7 +108,8 @@ void NetworkRunner::start(std::uint64_t id, const std::string& bytes) {
                       .items = std::move(layer->items),
                       .step = layer->step,
                       .want_texts = false,
-                      .without_residual = layer->without_residual};
+                      .without_residual = layer->without_residual,
+                      .content_free = layer->content_free};
     }
     submit(id, *unit);
     active_.emplace(id, std::move(unit));
@@ -149,11 +151,11 @@ Request NetworkRunner::layer_request(Active& unit) const {
     for (std::size_t i = 0; i < pass.items.size(); ++i) {
         if (!unit.failures[i].empty()) continue;
         const LayerItem& item = pass.items[i];
-        const Example example = splits_[pass.split][item.example];
         Context context = network_.context(
             pass.layer, parameters,
-            pass.without_residual ? item.latents[pass.layer - 1]
-                                  : network_.layer_input(pass.layer, example.input, item.latents));
+            pass.without_residual
+                ? item.latents[pass.layer - 1]
+                : network_.layer_input(pass.layer, input_of(pass, i), item.latents));
         if (!scores) {
             CounterRng random({.seed = seed_,
                                .step = pass.step,
@@ -180,6 +182,12 @@ Request NetworkRunner::layer_request(Active& unit) const {
     }
     if (scores) return score;
     return generate;
+}
+
+std::string_view NetworkRunner::input_of(const Pass& pass, std::size_t item) const {
+    const std::uint64_t example = pass.items[item].example;
+    if (pass.content_free) return network_.scoring().content_free_inputs[example];
+    return splits_[pass.split][example].input;
 }
 
 // What the measured layer should say.

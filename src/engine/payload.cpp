@@ -48,7 +48,7 @@ json to_json(const LayerUnit& unit) {
     }
     return json::array({"layer", unit.layer, to_json(unit.parameters),
                         static_cast<int>(unit.measure), unit.split, std::move(items), unit.step,
-                        unit.without_residual});
+                        unit.without_residual, unit.content_free});
 }
 
 json to_json(const TextUnit& unit) {
@@ -86,7 +86,8 @@ LayerUnit layer_from(const json& value) {
                    .split = value[4],
                    .items = {},
                    .step = value[6],
-                   .without_residual = value[7]};
+                   .without_residual = value[7],
+                   .content_free = value[8]};
     for (const json& item : value[5]) unit.items.push_back({item[0], texts_of(item[1])});
     return unit;
 }

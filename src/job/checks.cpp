@@ -92,6 +92,18 @@ void check_scoring(Reader& reader, const Job& job) {
             "choose \"log_prob\" or \"accuracy\".",
             {"scoring", "objective"});
     }
+    if (job.scoring.calibration == Calibration::none) return;
+    if (job.classes.empty()) {
+        reader.fail(
+            "calibration corrects class probabilities, but /classes is empty. Name the classes, or "
+            "expected \"none\".",
+            {"scoring", "calibration"});
+    } else if (job.scoring.objective == Objective::log_prob) {
+        reader.fail(
+            "calibration corrects class probabilities, by which \"log_prob\" does not compare. "
+            "Expected /scoring/objective \"class_log_prob\" or \"accuracy\", or \"none\".",
+            {"scoring", "calibration"});
+    }
 }
 
 void check_train(Reader& reader, const Job& job) {

@@ -36,6 +36,16 @@ Codec<ScoringSpec> scoring_fields() {
                "When an answer is right: equal first lines, or the target number occurs in it.")
         .field("ignore_case", &ScoringSpec::ignore_case, boolean(),
                "`exact_match` folds ASCII letters.")
+        .field("calibration", &ScoringSpec::calibration,
+               choice<Calibration>({{Calibration::none, "none"},
+                                    {Calibration::content_free, "content_free"},
+                                    {Calibration::batch, "batch"}}),
+               "Which class prior is taken off class log-probabilities: the mean probabilities on "
+               "`content_free_inputs`, or on the inputs that are scored together (`batch`).")
+        .field("content_free_inputs", &ScoringSpec::content_free_inputs,
+               list(text(), Brackets::optional, 1),
+               "Inputs that say nothing; scored once for each candidate of a step with "
+               "`content_free`.")
         .field("min_scored", &ScoringSpec::min_scored, number({.high = 1.0, .low_open = true}),
                "Share of a batch's examples that must have a score for a candidate to win.")
         .field("block", &ScoringSpec::block, integer<std::size_t>(1, 100'000),

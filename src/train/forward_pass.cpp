@@ -1,5 +1,8 @@
 #include "train/forward_pass.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 namespace dln {
 
 ForwardPass::ForwardPass(const TrainContext& context,
@@ -33,13 +36,30 @@ bool ForwardPass::is_score() const {
     return measure_ == Measure::classes && measure_for(context_.network) == Measure::classes;
 }
 
-void ForwardPass::read(std::size_t group) {
+bool ForwardPass::needs_whole_batch() const {
+    return context_.network.scoring().calibration == Calibration::batch;
+}
+
+ClassLogProbs ForwardPass::class_prior(std::optional<TaskId> content_free) const {
+    std::vector<ClassLogProbs> rows;
+    for (std::size_t g = 0; g < tasks_.size() && needs_whole_batch(); ++g) {
+        std::ranges::move(read_classes(context_.network, graph_.result(tasks_[g]).table),
+                          std::back_inserter(rows));
+    }
+    return class_prior_for(context_.network, graph_, rows, content_free);
+}
+
+void ForwardPass::read(std::size_t group, std::optional<TaskId> content_free) {
+    if (is_calibrated(context_.network) && record_.forward_class_log_prior.empty()) {
+        record_.forward_class_log_prior = class_prior(content_free);
+    }
     const std::vector<std::size_t>& positions = groups_[group].positions;
     std::vector<std::uint64_t> examples;
     for (const std::size_t i : positions) examples.push_back(record_.batch[i]);
     const TaskResult& result = graph_.result(tasks_[group]);
-    std::vector<ExampleOutcome> outcomes = read_outcomes(context_.network, measure_, result.table,
-                                                         context_.splits[kTrainSplit], examples);
+    std::vector<ExampleOutcome> outcomes =
+        read_outcomes(context_.network, measure_, result.table, context_.splits[kTrainSplit],
+                      examples, record_.forward_class_log_prior);
     std::vector<std::string> texts;
     for (const auto& unit : result.texts) texts.insert(texts.end(), unit.begin(), unit.end());
     BatchLatents& latents = record_.latents;

@@ -3,6 +3,7 @@
 // tasks and reads their tables into the step's record.
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,12 +29,17 @@ class ForwardPass {
     [[nodiscard]] const std::vector<TaskId>& tasks() const { return tasks_; }
     /// True when its tables are also the incumbent's scores.
     [[nodiscard]] bool is_score() const;
-    /// Reads a group into the record. Pre: its task is complete.
-    void read(std::size_t group);
+    /// Answers are calibrated by the mean over the whole batch: no group can be read before all are there.
+    [[nodiscard]] bool needs_whole_batch() const;
+    /// Reads a group, calibrated by `content_free` where the job asks so. Pre: its task is complete, and those that
+    /// calibrate it.
+    void read(std::size_t group, std::optional<TaskId> content_free);
     /// What the last layer wrote, by position; empty where classes answer.
     [[nodiscard]] const std::vector<std::string>& outputs() const { return outputs_; }
 
   private:
+    [[nodiscard]] ClassLogProbs class_prior(std::optional<TaskId> content_free) const;
+
     const TrainContext& context_;
     TaskGraph& graph_;
     const NetworkParameters& incumbent_;

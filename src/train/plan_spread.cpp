@@ -108,24 +108,24 @@ Spreads measured_spreads(const Job& job,
     NetworkParameters parameters = network.initial_parameters();
     const Measure measure = measure_for(network);
     TaskGraph graph;
-    std::vector<TaskId> tasks;
+    std::vector<EvaluationTasks> tasks;
     for (std::size_t k = 0; k < prompts; ++k) {
         if (k > 0) parameters.back().prompt = facts.prompts[k - 1];
-        tasks.push_back(add_evaluation(graph, network,
-                                       {.parameters = parameters,
-                                        .measure = measure,
-                                        .split = kTrainSplit,
-                                        .examples = examples,
-                                        .step = 0,
-                                        .want_texts = false}));
+        tasks.push_back(add_calibrated_evaluation(graph, network,
+                                                  {.parameters = parameters,
+                                                   .measure = measure,
+                                                   .split = kTrainSplit,
+                                                   .examples = examples,
+                                                   .step = 0,
+                                                   .want_texts = false}));
     }
     engine.run(graph);
     std::vector<std::vector<ExampleOutcome>> outcomes;
-    for (const TaskId task : tasks) {
-        const TaskResult& result = graph.result(task);
-        spreads.sent += result.usage;
-        outcomes.push_back(
-            read_outcomes(network, measure, result.table, splits[kTrainSplit], examples));
+    for (const EvaluationTasks& each : tasks) {
+        EvaluationReading reading =
+            read_evaluation(network, graph, each, measure, splits[kTrainSplit], examples);
+        spreads.sent += reading.usage;
+        outcomes.push_back(std::move(reading.outcomes));
     }
     const std::vector<std::vector<double>> scores = measured_under_all(outcomes);
     if (scores.front().size() < 2) return spreads;

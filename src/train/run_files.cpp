@@ -14,6 +14,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr const char* kClassLogPrior = "class_log_prior";
+
 // Prompts come from job files, which are valid UTF-8, and from models, whose replies were made so; an
 // invalid byte that got here all the same must not cost the run.
 std::string dump(const Json& value, int indent) {
@@ -67,6 +69,19 @@ Json calls_json(const BackendCounts& counts) {
     return json;
 }
 
+UsageError fault(const std::string& path, const std::string& why) {
+    return UsageError(fmt::format("{}: {}", path, why));
+}
+
+Json parse_file(const std::string& text, const std::string& path) {
+    Json json = Json::parse(text, nullptr, false);
+    if (json.is_discarded() || !json.is_object() || !json.contains("layers") ||
+        !json["layers"].is_array()) {
+        throw fault(path, "not a prompts file (an object with \"layers\"); dln train writes one");
+    }
+    return json;
+}
+
 }  // namespace
 
 const NetworkParameters& best_parameters(const TrainState& state) {
@@ -90,7 +105,13 @@ std::string prompts_json(const Job& job, const TrainState& state) {
               {"job", job.name},
               {"steps_done", state.steps_done},
               {"layers", layers_json(job, best_parameters(state))}};
-    if (!state.best.empty()) json["dev"] = dev_json(state.best.front().dev);
+    if (!state.best.empty()) {
+        const DevResult& dev = state.best.front().dev;
+        json["dev"] = dev_json(dev);
+        for (std::size_t c = 0; c < dev.class_log_prior.size(); ++c) {
+            json[kClassLogPrior][job.classes[c].name] = dev.class_log_prior[c];
+        }
+    }
     return dump(json, 2) + "\n";
 }
 
@@ -128,14 +149,8 @@ std::string result_json(const Job& job, const TrainOutcome& outcome) {
 }
 
 NetworkParameters parse_prompts(const std::string& text, const std::string& path, const Job& job) {
-    const Json json = Json::parse(text, nullptr, false);
-    const auto fail = [&path](const std::string& why) -> UsageError {
-        return UsageError(fmt::format("{}: {}", path, why));
-    };
-    if (json.is_discarded() || !json.is_object() || !json.contains("layers") ||
-        !json["layers"].is_array()) {
-        throw fail("not a prompts file (an object with \"layers\"); dln train writes one");
-    }
+    const Json json = parse_file(text, path);
+    const auto fail = [&path](const std::string& why) { return fault(path, why); };
     const auto& specs = job.network.layers;
     if (json["layers"].size() != specs.size()) {
         throw fail(fmt::format("/layers: {} layer{}, the job's network has {}",
@@ -161,6 +176,23 @@ NetworkParameters parse_prompts(const std::string& text, const std::string& path
             {layer["prompt"].get<std::string>(), static_cast<std::size_t>(found - known.begin())});
     }
     return parameters;
+}
+
+ClassLogProbs parse_class_prior(const std::string& text, const std::string& path, const Job& job) {
+    const Json json = parse_file(text, path);
+    if (job.scoring.calibration == Calibration::none || !json.contains(kClassLogPrior)) return {};
+    const Json& prior = json[kClassLogPrior];
+    ClassLogProbs values;
+    for (const ClassSpec& entry : job.classes) {
+        if (!prior.is_object() || !prior.contains(entry.name) || !prior[entry.name].is_number()) {
+            throw fault(path,
+                        fmt::format("/{}: no number for class \"{}\". Expected the logarithm "
+                                    "of its prior, or no \"{}\" at all",
+                                    kClassLogPrior, printable(entry.name, 60), kClassLogPrior));
+        }
+        values.push_back(prior[entry.name].get<double>());
+    }
+    return values;
 }
 
 }  // namespace dln

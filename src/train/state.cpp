@@ -8,8 +8,12 @@
 #include "dln/comm/fixed_point.hpp"
 #include "dln/error.hpp"
 
+#include "train/class_rows.hpp"
+
 namespace dln {
 namespace {
+
+constexpr const char* kDevPrior = "/dev_class_log_prior";
 
 // Parameters of several networks as tables [network, layer].
 void write_parameters(const std::vector<NetworkParameters>& networks,
@@ -65,6 +69,11 @@ void write_evaluated(const std::vector<Evaluated>& entries,
     document.arrays[path + "/dev_examples"] = Array::list(std::move(examples));
     document.arrays[path + "/dev_measured"] = Array::list(std::move(measured));
     document.arrays[path + "/dev_log_likelihood_sum"] = Array::list(std::move(sums));
+    // Only jobs that calibrate have any.
+    std::vector<ClassLogProbs> priors;
+    for (const Evaluated& entry : entries) priors.push_back(entry.dev.class_log_prior);
+    if (std::ranges::all_of(priors, &ClassLogProbs::empty)) return;
+    document.arrays[path + kDevPrior] = class_rows(priors);
 }
 
 std::vector<Evaluated> read_evaluated(const std::string& path, const StepDocument& document) {
@@ -79,7 +88,13 @@ std::vector<Evaluated> read_evaluated(const std::string& path, const StepDocumen
     }
     std::vector<Evaluated> entries;
     for (std::size_t i = 0; i < networks.size(); ++i) {
-        entries.push_back({networks[i], {right[i], examples[i], measured[i], sums[i]}});
+        entries.push_back({networks[i], {right[i], examples[i], measured[i], sums[i], {}}});
+    }
+    if (document.contains(path + kDevPrior)) {
+        auto priors = read_class_rows(document, path + kDevPrior, entries.size());
+        for (std::size_t i = 0; i < entries.size(); ++i) {
+            entries[i].dev.class_log_prior = std::move(priors[i]);
+        }
     }
     return entries;
 }

@@ -125,9 +125,13 @@ class Step {
 
     void ask_forward() {
         forward_->ask();
+        const auto content_free = scores_->ask_content_free(depth_ - 1, state_.current.back());
         for (std::size_t g = 0; g < groups_.size(); ++g) {
-            forward_read_.push_back(when({forward_->tasks()[g]}, [this, g] {
-                forward_->read(g);
+            std::vector<TaskId> needs{forward_->tasks()[g]};
+            if (forward_->needs_whole_batch()) needs = forward_->tasks();
+            if (content_free) needs.push_back(*content_free);
+            forward_read_.push_back(when(std::move(needs), [this, g, content_free] {
+                forward_->read(g, content_free);
                 forward_done(g);
             }));
         }
@@ -286,6 +290,12 @@ class Step {
             const bool is_last = layer.layer + 1 == depth_;
             for (const StepCandidate& candidate : layer.candidates) {
                 layer.tables.push_back(scores_->table(layer.layer, candidate.parameters));
+                if (scores_->is_calibrated(layer.layer)) {
+                    layer.class_log_probs.push_back(
+                        scores_->classes(layer.layer, candidate.parameters));
+                    layer.class_log_priors.push_back(
+                        scores_->class_prior(layer.layer, candidate.parameters));
+                }
                 if (is_last && job().trust_factor > 0.0) {
                     layer.divergence.push_back(values_->divergence(candidate.parameters));
                 }

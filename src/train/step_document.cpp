@@ -7,6 +7,8 @@
 
 #include "dln/train/step.hpp"
 
+#include "train/class_rows.hpp"
+
 namespace dln {
 namespace {
 
@@ -52,6 +54,17 @@ Array rows_of(const std::vector<ExampleValues>& rows) {
     return Array::table(rows.size(), rows.empty() ? 0 : rows.front().size(), std::move(cells));
 }
 
+void write_calibration(const LayerRecord& layer, const std::string& at, StepDocument& document) {
+    if (layer.class_log_priors.empty()) return;
+    std::vector<ClassLogProbs> all;
+    for (const auto& rows : layer.class_log_probs) all.insert(all.end(), rows.begin(), rows.end());
+    Array raw = class_rows(all);
+    const ScoreTable& like = layer.tables.front();
+    raw.shape = {layer.class_log_probs.size(), like.rows(), like.columns(), raw.shape[1]};
+    document.arrays[at + "/class_log_probs"] = std::move(raw);
+    document.arrays[at + "/class_log_prior"] = class_rows(layer.class_log_priors);
+}
+
 void write_proposals(const LayerRecord& layer, const std::string& at, StepDocument& document) {
     std::vector<std::string> templates;
     std::vector<std::string> replies;
@@ -92,6 +105,7 @@ void write_layer(const LayerRecord& layer, StepDocument& document) {
     write_proposals(layer, at, document);
     write_candidates(layer, at, document);
     document.arrays[at + "/scores"] = stacked(layer.tables);
+    write_calibration(layer, at, document);
     if (!layer.divergence.empty()) document.arrays[at + "/divergence"] = rows_of(layer.divergence);
     if (!layer.error_scores.empty()) {
         document.arrays[at + "/error_scores"] = rows_of(layer.error_scores);
@@ -153,6 +167,9 @@ void write_step(const StepRecord& record, StepDocument& document) {
     std::vector<std::int64_t> right;
     for (const ExampleOutcome& outcome : record.forward) right.push_back(outcome.right ? 1 : 0);
     arrays["step/forward_right"] = Array::list(std::move(right));
+    if (!record.forward_class_log_prior.empty()) {
+        arrays["step/forward_class_log_prior"] = Array::list(record.forward_class_log_prior);
+    }
     arrays["step/nothing_to_learn"] = Array::scalar(std::int64_t{record.nothing_to_learn ? 1 : 0});
     if (record.latents.hidden > 0) {
         write_latents(record.latents, document);

@@ -31,6 +31,10 @@ bool StepScores::is_judged_by_answers(std::size_t layer) const {
     return !is_last(layer) && context_.network.scoring().objective == Objective::accuracy;
 }
 
+bool StepScores::is_calibrated(std::size_t layer) const {
+    return dln::is_calibrated(context_.network) && measure_of(layer) == Measure::classes;
+}
+
 Measure StepScores::measure_of(std::size_t layer) const {
     return is_last(layer) || is_judged_by_answers(layer) ? last_measure_ : Measure::target;
 }
@@ -101,12 +105,38 @@ void StepScores::ask_on(std::size_t layer, const LayerParameters& candidate, std
 }
 
 void StepScores::take_over(std::size_t group, TaskId task) {
-    entry_of({context_.network.depth() - 1, incumbent_.back()}).tasks[group] = task;
+    const std::size_t last = context_.network.depth() - 1;
+    entry_of({last, incumbent_.back()}).tasks[group] = task;
+    ask_content_free(last, incumbent_.back());
+}
+
+StepScores::Key StepScores::answering(const Key& key) const {
+    if (!is_judged_by_answers(key.first)) return key;
+    return {context_.network.depth() - 1, incumbent_.back()};
+}
+
+std::optional<TaskId> StepScores::ask_content_free(std::size_t layer,
+                                                   const LayerParameters& candidate) {
+    if (!is_calibrated(layer)) return std::nullopt;
+    const Key key = answering({layer, candidate});
+    if (const auto known = content_free(key)) return known;
+    const auto task =
+        add_content_free(graph_, context_.network, key.second, key.first == without_residual());
+    if (!task) return std::nullopt;
+    content_free_.emplace(key, *task);
+    all_tasks_.push_back(*task);
+    return task;
+}
+
+std::optional<TaskId> StepScores::content_free(const Key& key) const {
+    const auto found = content_free_.find(answering(key));
+    return found == content_free_.end() ? std::nullopt : std::optional(found->second);
 }
 
 void StepScores::ask_group(const Key& key, Asked& asked, std::size_t group) {
     const auto& [layer, candidate] = key;
     if (!asked.wanted[group] || !is_ready_[group] || asked.tasks[group]) return;
+    ask_content_free(layer, candidate);
     asked.tasks[group] = is_judged_by_answers(layer) ? add_answers(layer, candidate, group)
                                                      : add_layer_task(layer, candidate, group);
 }
@@ -160,44 +190,62 @@ std::vector<TaskId> StepScores::tasks(std::size_t layer, const LayerParameters& 
     for (const auto& task : found->second.tasks) {
         if (task) there.push_back(*task);
     }
+    const auto calibrating = content_free({layer, candidate});
+    if (!there.empty() && calibrating) there.push_back(*calibrating);
     return there;
 }
 
-// Calls visit(position, column, outcome) for every cell that was asked for; the column after the samples is
-// the forward pass. Where answers judge, all samples have the answer's score.
-template <class Visit>
-void StepScores::visit(std::size_t layer,
-                       const LayerParameters& candidate,
-                       const Visit& visit) const {
-    const Asked& asked = asked_.at({layer, candidate});
+// Calls visit(position, column, entry) for every cell that was asked for; the column after the samples is the
+// forward pass. `read` gives the entries of a group's task. Where answers judge, all samples have the answer's.
+template <class Read, class Visit>
+void StepScores::visit_cells(const Key& key, const Read& read, const Visit& visit) const {
+    const Asked& asked = asked_.at(key);
     const std::size_t columns = latents_.samples + 1;
     for (std::size_t group = 0; group < groups_.size(); ++group) {
         if (!asked.tasks[group]) continue;
         const auto& positions = groups_[group].positions;
-        const Items& items = items_[layer][group];
-        std::vector<std::uint64_t> examples;
-        if (is_judged_by_answers(layer)) {
-            for (const std::size_t position : positions) examples.push_back(batch_[position]);
-        } else {
-            for (const LayerItem& item : items.distinct) examples.push_back(item.example);
-        }
-        const std::vector<ExampleOutcome> outcomes = read_outcomes(
-            context_.network, measure_of(layer), graph_.result(*asked.tasks[group]).table,
-            context_.splits[kTrainSplit], examples);
+        const auto& places = items_[key.first][group].place;
+        const auto entries = read(group);
         for (std::size_t i = 0; i < positions.size(); ++i) {
             for (std::size_t column = 0; column < columns; ++column) {
-                const auto& place = items.place[i * columns + column];
+                const auto& place = places[i * columns + column];
                 if (!place) continue;
-                const ExampleOutcome& outcome = outcomes[is_judged_by_answers(layer) ? i : *place];
-                if (outcome.measured) visit(positions[i], column, outcome);
+                visit(positions[i], column, entries[is_judged_by_answers(key.first) ? i : *place]);
             }
         }
     }
 }
 
+std::vector<ExampleOutcome> StepScores::outcomes(const Key& key,
+                                                 std::size_t group,
+                                                 const ClassLogProbs& prior) const {
+    std::vector<std::uint64_t> examples;
+    if (is_judged_by_answers(key.first)) {
+        for (const std::size_t i : groups_[group].positions) examples.push_back(batch_[i]);
+    } else {
+        for (const LayerItem& item : items_[key.first][group].distinct) {
+            examples.push_back(item.example);
+        }
+    }
+    return read_outcomes(context_.network, measure_of(key.first),
+                         graph_.result(*asked_.at(key).tasks[group]).table,
+                         context_.splits[kTrainSplit], examples, prior);
+}
+
+// The same for outcomes that were measured.
+template <class Visit>
+void StepScores::visit(const Key& key, const Visit& visit) const {
+    const ClassLogProbs prior = class_prior(key.first, key.second);
+    visit_cells(
+        key, [&](std::size_t group) { return outcomes(key, group, prior); },
+        [&](std::size_t position, std::size_t column, const ExampleOutcome& outcome) {
+            if (outcome.measured) visit(position, column, outcome);
+        });
+}
+
 ScoreTable StepScores::table(std::size_t layer, const LayerParameters& candidate) const {
     ScoreTable scores(batch_.size(), latents_.samples);
-    visit(layer, candidate,
+    visit({layer, candidate},
           [&](std::size_t position, std::size_t column, const ExampleOutcome& outcome) {
               if (column < latents_.samples)
                   scores.set(position, column, from_fixed_point(outcome.score));
@@ -207,21 +255,48 @@ ScoreTable StepScores::table(std::size_t layer, const LayerParameters& candidate
 
 ExampleValues StepScores::on_forward(std::size_t layer, const LayerParameters& candidate) const {
     ExampleValues values(batch_.size());
-    visit(layer, candidate,
+    visit({layer, candidate},
           [&](std::size_t position, std::size_t column, const ExampleOutcome& outcome) {
               if (column == latents_.samples) values[position] = from_fixed_point(outcome.score);
           });
     return values;
 }
 
-std::vector<std::vector<double>> StepScores::classes_on_forward(
-    const LayerParameters& candidate) const {
-    std::vector<std::vector<double>> classes(batch_.size());
-    visit(context_.network.depth() - 1, candidate,
+std::vector<ClassLogProbs> StepScores::classes_on_forward(const LayerParameters& candidate) const {
+    std::vector<ClassLogProbs> classes(batch_.size());
+    visit({context_.network.depth() - 1, candidate},
           [&](std::size_t position, std::size_t column, const ExampleOutcome& outcome) {
               if (column == latents_.samples) classes[position] = outcome.class_log_probs;
           });
     return classes;
+}
+
+std::vector<ClassLogProbs> StepScores::classes(std::size_t layer,
+                                               const LayerParameters& candidate) const {
+    const Key key{layer, candidate};
+    std::vector<ClassLogProbs> classes(batch_.size() * latents_.samples);
+    visit_cells(
+        key,
+        [&](std::size_t group) {
+            return read_classes(context_.network,
+                                graph_.result(*asked_.at(key).tasks[group]).table);
+        },
+        [&](std::size_t position, std::size_t column, const ClassLogProbs& row) {
+            if (column < latents_.samples) classes[position * latents_.samples + column] = row;
+        });
+    return classes;
+}
+
+ClassLogProbs StepScores::class_prior(std::size_t layer, const LayerParameters& candidate) const {
+    if (!is_calibrated(layer)) return {};
+    std::vector<ClassLogProbs> rows = classes(layer, candidate);
+    for (const PositionGroup& group : groups_) {
+        if (group.ranked) continue;
+        for (const std::size_t i : group.positions) {
+            for (std::size_t k = 0; k < latents_.samples; ++k) rows[i * latents_.samples + k] = {};
+        }
+    }
+    return class_prior_for(context_.network, graph_, rows, content_free({layer, candidate}));
 }
 
 }  // namespace dln

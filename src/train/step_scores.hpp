@@ -41,6 +41,8 @@ class StepScores {
     void ask_on(std::size_t layer, const LayerParameters& candidate, std::size_t group);
     /// A task that measured the last layer's incumbent on `group` already.
     void take_over(std::size_t group, TaskId task);
+    /// The content-free scores that calibrate a candidate, asked for once; none with other jobs.
+    std::optional<TaskId> ask_content_free(std::size_t layer, const LayerParameters& candidate);
     /// Instead of a layer: the last one without the residual before it.
     [[nodiscard]] std::size_t without_residual() const { return items_.size() - 1; }
 
@@ -56,8 +58,18 @@ class StepScores {
     [[nodiscard]] ExampleValues on_forward(std::size_t layer,
                                            const LayerParameters& candidate) const;
     /// The class log-probabilities of a last layer's candidate on the forward pass, by position.
-    [[nodiscard]] std::vector<std::vector<double>> classes_on_forward(
+    [[nodiscard]] std::vector<ClassLogProbs> classes_on_forward(
         const LayerParameters& candidate) const;
+    /// True where scores of the layer come from calibrated class probabilities.
+    [[nodiscard]] bool is_calibrated(std::size_t layer) const;
+    /// Class log-probabilities on the samples before calibration, [position * samples + sample]; empty where
+    /// there are none.
+    [[nodiscard]] std::vector<ClassLogProbs> classes(std::size_t layer,
+                                                     const LayerParameters& candidate) const;
+    /// What a candidate is calibrated by: with `batch`, the mean over the samples of all ranked examples that are
+    /// scored so far.
+    [[nodiscard]] ClassLogProbs class_prior(std::size_t layer,
+                                            const LayerParameters& candidate) const;
 
   private:
     // What a layer is asked on a group: distinct items, and the item of every cell.
@@ -86,8 +98,16 @@ class StepScores {
     [[nodiscard]] TaskId add_answers(std::size_t layer,
                                      const LayerParameters& candidate,
                                      std::size_t group);
+    // The last layer that a candidate's answers come from.
+    [[nodiscard]] Key answering(const Key& key) const;
+    [[nodiscard]] std::optional<TaskId> content_free(const Key& key) const;
+    [[nodiscard]] std::vector<ExampleOutcome> outcomes(const Key& key,
+                                                       std::size_t group,
+                                                       const ClassLogProbs& prior) const;
+    template <class Read, class Visit>
+    void visit_cells(const Key& key, const Read& read, const Visit& visit) const;
     template <class Visit>
-    void visit(std::size_t layer, const LayerParameters& candidate, const Visit& visit) const;
+    void visit(const Key& key, const Visit& visit) const;
 
     const TrainContext& context_;
     TaskGraph& graph_;
@@ -101,6 +121,7 @@ class StepScores {
     std::vector<std::vector<Items>>
         items_;  // [layer or without_residual()][group], of ready groups
     std::map<Key, Asked> asked_;
+    std::map<Key, TaskId> content_free_;
     std::vector<Key> order_;  // of asking
     std::vector<TaskId> all_tasks_;
 };

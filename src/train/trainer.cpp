@@ -227,7 +227,8 @@ class Training {
                                          printable(dev.first_failure)));
         }
         return {static_cast<std::int64_t>(dev.right), static_cast<std::int64_t>(dev.examples),
-                static_cast<std::int64_t>(dev.measured), dev.log_likelihood_sum};
+                static_cast<std::int64_t>(dev.measured), dev.log_likelihood_sum,
+                dev.class_log_prior};
     }
 
     // Returns true when these parameters are the best so far.

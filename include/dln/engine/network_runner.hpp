@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "dln/data/dataset.hpp"
@@ -56,6 +57,8 @@ struct LayerUnit {
     std::uint64_t step = 0;
     /// The layer sees the last latent alone, without the residual.
     bool without_residual = false;
+    /// An item's example is an index of ScoringSpec::content_free_inputs, and `split` without meaning.
+    bool content_free = false;
 };
 
 /// A text to score after its context, as targets are scored; it holds its separator.
@@ -119,6 +122,7 @@ class NetworkRunner : public UnitRunner {
                            std::span<const TargetScore> scores) const;
     static void take_generations(Active& unit, const GenerateReply& reply);
     void take_text_scores(Active& unit, const ScoreReply& reply) const;
+    [[nodiscard]] std::string_view input_of(const Pass& pass, std::size_t item) const;
     [[nodiscard]] std::string target_of(const Pass& pass, std::size_t item) const;
     [[nodiscard]] bool take(std::uint64_t id, Active& unit, const Completion& completion);
 

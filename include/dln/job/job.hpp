@@ -74,6 +74,12 @@ enum class Objective {
 enum class LengthNormalise { mean, sum, bytes };
 enum class VerbalizerCombine { sum, max };
 enum class Metric { exact_match, number };
+/// Which class prior is taken off the last layer's class log-probabilities.
+enum class Calibration {
+    none,
+    content_free,  ///< the classes' mean probability on inputs that say nothing
+    batch,         ///< their mean probability on the inputs that are scored together
+};
 
 struct ScoringSpec {
     Objective objective = Objective::class_log_prob;
@@ -84,6 +90,8 @@ struct ScoringSpec {
     bool leading_space = true;  ///< score each verbalizer also with a space before it
     Metric metric = Metric::exact_match;
     bool ignore_case = false;
+    Calibration calibration = Calibration::none;
+    std::vector<std::string> content_free_inputs = {"N/A", "[MASK]", ""};
     double min_scored = 1.0;  ///< share of examples that must have a score for a candidate to win
     std::size_t block = 16;   ///< examples a unit
 };

@@ -8,6 +8,7 @@
 
 #include "dln/job/job.hpp"
 #include "dln/llm/backend.hpp"
+#include "dln/network/calibration.hpp"
 #include "dln/network/parameters.hpp"
 #include "dln/store/checkpoint_store.hpp"
 #include "dln/train/propose.hpp"
@@ -20,6 +21,7 @@ struct DevResult {
     std::int64_t examples = 0;
     std::int64_t measured = 0;            ///< the others failed
     std::int64_t log_likelihood_sum = 0;  ///< fixed point
+    ClassLogProbs class_log_prior;        ///< that dev was calibrated by; empty: by none
     friend bool operator==(const DevResult&, const DevResult&) = default;
     [[nodiscard]] double accuracy() const;
     [[nodiscard]] double log_likelihood() const;

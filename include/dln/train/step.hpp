@@ -58,6 +58,10 @@ struct LayerRecord {
     std::vector<ExampleValues> divergence;
     /// By candidate: log p of latents that led to errors; none where it is not counted.
     std::vector<ExampleValues> error_scores;
+    /// By candidate, in jobs that calibrate: class log-probabilities before it, [position * samples + sample], and
+    /// the prior that they were calibrated by; none otherwise.
+    std::vector<std::vector<ClassLogProbs>> class_log_probs;
+    std::vector<ClassLogProbs> class_log_priors;
     std::vector<CandidateScore> scores;  ///< by candidate
     std::size_t chosen = 0;
 
@@ -72,6 +76,8 @@ struct StepRecord {
     std::vector<std::uint64_t> batch;
     std::vector<std::size_t> ranked_on;  ///< positions in the batch that candidates are compared on
     std::vector<ExampleOutcome> forward;  ///< by position
+    ClassLogProbs
+        forward_class_log_prior;  ///< that the forward pass was calibrated by; empty: by none
     BatchLatents latents;
     WeightTerms terms;  ///< tables that were not needed are empty
     Weights weights;

@@ -286,6 +286,23 @@ TEST_F(NetworkRunnerTest, LastLayerUnitMeasuresTheTargetWithAndWithoutTheResidua
     EXPECT_THAT(run(make_layer_units(unit, 8, 0)[0]).cells, ElementsAre(-kOne / 2, 1));
 }
 
+TEST_F(NetworkRunnerTest, ContentFreeUnitTakesItsInputsFromTheJob) {
+    Job job = class_job("L1 [{{input}}]");
+    job.network.layers.insert(job.network.layers.begin(), layer_of("H", "L0 [{{input}}]"));
+    job.network.layers[0].residual = "{{input}}>{{output}}";
+    job.scoring.content_free_inputs = {"N/A", ""};
+    use(job, {},
+        scripted({scores("L1 [N/A>N/A]", "\nno", -1.0), scores("L1 [N/A>N/A]", "\nyes", -2.0),
+                  scores("L1 [>]", "\nno", -3.0), scores("L1 [>]", "\nyes", -4.0)}));
+    const LayerUnit unit{.layer = 1,
+                         .parameters = {"P", 0},
+                         .measure = Measure::classes,
+                         .items = {{0, {"N/A"}}, {1, {""}}},
+                         .content_free = true};
+    EXPECT_THAT(run(make_layer_units(unit, 8, 2)[0]).cells,
+                ElementsAre(-kOne, -2 * kOne, 1, -3 * kOne, -4 * kOne, 1));
+}
+
 TEST_F(NetworkRunnerTest, LastLayerUnitGeneratesAndComparesWhereOnlyRightAnswersCount) {
     use(three_layers(), dataset_of({{"x", "right"}}),
         scripted({says("L2 P [x>x1>x2]", "right"), says("L2 P", "wrong")}));

@@ -6,6 +6,7 @@
 namespace dln {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -134,6 +135,11 @@ INSTANTIATE_TEST_SUITE_P(
         BadField{"/scoring/burn_in", "1", "tiny.json: /scoring/burn_in: 1 is out of range",
                  "a number at least 0 and below 1"},
         BadField{"/scoring/min_scored", "0", "tiny.json: /scoring/min_scored: 0 is out of range"},
+        BadField{"/scoring/content_free_inputs", "[]",
+                 "tiny.json: /scoring/content_free_inputs: an empty list."},
+        BadField{"/scoring", R"({"calibration": "batch", "objective": "log_prob"})",
+                 "tiny.json: /scoring/calibration: calibration corrects class probabilities",
+                 "Expected /scoring/objective"},
         BadField{"/train/tie_margin", "-0.5", "tiny.json: /train/tie_margin: -0.5 is out of range"},
         BadField{"/train/proposals/top_p", "1.5", "tiny.json: /train/proposals/top_p: 1.5 is out"},
         BadField{"/name", "a/b", "tiny.json: /name: \"a/b\" cannot name a directory"},
@@ -392,6 +398,14 @@ TEST_F(JobFixture, DivergenceWithoutClassesIsRefused) {
                                {"/scoring/objective", "log_prob"},
                                {"/train/trust_factor", "1"}}),
                 StartsWith("tiny.json: /train/trust_factor: 1, but the divergence"));
+}
+
+TEST_F(JobFixture, CalibrationWithoutClassesIsRefused) {
+    EXPECT_THAT(fault(kValid, {{"/classes", "[]"},
+                               {"/scoring/objective", "accuracy"},
+                               {"/scoring/calibration", "batch"}}),
+                AllOf(StartsWith("tiny.json: /scoring/calibration: calibration corrects class"),
+                      HasSubstr("/classes is empty. Name the classes, or expected \"none\"")));
 }
 
 }  // namespace

@@ -16,7 +16,9 @@ namespace {
 
 using nlohmann::json;
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::ThrowsMessage;
 
 Job two_layers() {
@@ -51,6 +53,30 @@ TEST(PromptsFile, HoldsTheBestOnDevWithItsResult) {
     EXPECT_EQ(json::parse(text)["dev"]["accuracy"], 0.75);
     EXPECT_EQ(json::parse(text)["dev"]["log_likelihood"], -0.5);
     EXPECT_EQ(json::parse(text)["steps_done"], 3);
+}
+
+TEST(PromptsFile, KeepsTheClassPriorOfDev) {
+    Job job = testing::class_job();
+    job.scoring.calibration = Calibration::batch;
+    TrainState state = state_with({{"now", 0}});
+    EXPECT_THAT(parse_class_prior(prompts_json(job, state), "prompts.json", job), IsEmpty());
+    state.best = {{.parameters = {{"best", 0}}, .dev = {.class_log_prior = {-0.1, -1000.3}}}};
+    const std::string text = prompts_json(job, state);
+    EXPECT_THAT(parse_class_prior(text, "prompts.json", job), ElementsAre(-0.1, -1000.3));
+    job.scoring.calibration = Calibration::none;
+    EXPECT_THAT(parse_class_prior(text, "prompts.json", job), IsEmpty());
+}
+
+TEST(PromptsFile, ClassPriorOfOtherClassesIsAUsageError) {
+    Job job = testing::class_job();
+    job.scoring.calibration = Calibration::batch;
+    EXPECT_THAT(
+        [&] {
+            (void)parse_class_prior(R"({"layers": [], "class_log_prior": {"no": -1}})",
+                                    "prompts.json", job);
+        },
+        ThrowsMessage<UsageError>(AllOf(HasSubstr("prompts.json: /class_log_prior"),
+                                        HasSubstr("no number for class \"yes\""))));
 }
 
 TEST(PromptsFile, InvalidBytesDoNotCostTheRun) {

@@ -130,6 +130,19 @@ TEST(State, ComesBackFromAStepDocument) {
     EXPECT_TRUE(read_state(document) == full_state());
 }
 
+TEST(State, ClassPriorsOfDevComeBack) {
+    TrainState state = full_state();
+    state.best[0].dev.class_log_prior = {-0.25, -1.5};
+    state.memory[1].dev.class_log_prior = {-1000.5, 0.0};  // the other failed
+    StepDocument document;
+    write_state(state, document);
+    EXPECT_TRUE(read_state(document) == state);
+    document.arrays["state/memory/dev_class_log_prior"] =
+        Array::table(1, 2, std::vector<double>{-1.0, -1.0});
+    EXPECT_THAT([&] { (void)read_state(document); },
+                ThrowsMessage<CheckpointError>(HasSubstr("state/memory/dev_class_log_prior")));
+}
+
 TEST(State, ComesBackBeforeAnythingIsKnown) {
     TrainState state;
     state.current = {{"P", 0}};
