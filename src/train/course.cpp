@@ -113,10 +113,20 @@ class Simulation {
         const double to_pay = share_to_pay(known, step);
         course_.steps += work * to_pay;
         course_.recalled += work * (1.0 - to_pay);
+        calibrate(candidate, course_.steps);
         const bool is_first = &step == &spec_.steps.front();
         const auto measured = is_first ? measured_score(candidate) : std::nullopt;
         scored.push_back({candidate, measured ? draw_rest(known, *measured)
                                               : draw_score(known, step.ranked.count)});
+    }
+
+    // Known content-free scores are recalled where a candidate's known examples are, or where it was evaluated.
+    void calibrate(const Candidate& candidate, PlannedWork& part) {
+        if (spec_.content_free.count == 0.0) return;
+        const bool is_known = !calibrated_.insert(candidate).second && spec_.recalls_calibration;
+        (is_known ? course_.recalled : part) +=
+            spec_.cost(PlannedMeasure::calibration, prompts_[candidate.prompt],
+                       candidate.template_index, spec_.content_free);
     }
 
     [[nodiscard]] std::optional<double> measured_score(const Candidate& candidate) const {
@@ -216,6 +226,7 @@ class Simulation {
                 spec_.cost(PlannedMeasure::evaluation, prompts_[candidate.prompt],
                            candidate.template_index, spec_.dev);
             course_.dev_evaluations += is_recalled ? 0.0 : 1.0;
+            calibrate(candidate, course_.dev);
         }
         if (!known.dev) known.dev = draw_score(known, spec_.dev.count);
         return *known.dev;
@@ -234,9 +245,11 @@ class Simulation {
         const Candidate trained = best_ ? best_->candidate : current_;
         course_.test += spec_.cost(PlannedMeasure::evaluation, prompts_[trained.prompt],
                                    trained.template_index, spec_.test);
+        calibrate(trained, course_.test);
         if (trained == Candidate{}) return;
         course_.test +=
             spec_.cost(PlannedMeasure::evaluation, spec_.initial.front(), 0, spec_.test);
+        calibrate({}, course_.test);
     }
 
     const CourseSpec& spec_;
@@ -246,6 +259,7 @@ class Simulation {
     double batch_;  // examples that candidates of the first step are scored on
     std::vector<PlannedPrompt> prompts_;  // the initial ones, then those that were proposed
     std::map<Candidate, Known> known_;
+    std::set<Candidate> calibrated_;  // content-free inputs were scored
     Candidate current_;
     std::optional<Scored> best_;  // on dev
     std::vector<Candidate> memory_;
@@ -281,6 +295,10 @@ Course simulate_course(const CourseSpec& spec, double spread, CounterRng& random
 
 Course most_of_course(const CourseSpec& spec) {
     Course course;
+    const PlannedWork calibration =
+        spec.content_free.count > 0.0
+            ? dearest(spec, PlannedMeasure::calibration, spec.content_free)
+            : PlannedWork();
     const double known = 1.0 + static_cast<double>(spec.train.memory + spec.templates - 1);
     for (std::size_t s = 0; s < spec.steps.size(); ++s) {
         const CourseStep& step = spec.steps[s];
@@ -290,6 +308,7 @@ Course most_of_course(const CourseSpec& spec) {
             course.steps += dearest(spec, PlannedMeasure::forward, step.batch);
         }
         course.steps += dearest(spec, PlannedMeasure::score, step.ranked) * candidates;
+        course.steps += calibration * candidates;
         course.steps.texts += step.proposals;
         course.candidates += candidates;
     }
@@ -301,10 +320,12 @@ Course most_of_course(const CourseSpec& spec) {
                 static_cast<double>(std::max<std::size_t>(spec.train.eval_candidates, 1)) +
             (spec.train.eval_initial ? 1.0 : 0.0);
         course.dev = dearest(spec, PlannedMeasure::evaluation, spec.dev) * course.dev_evaluations;
+        course.dev += calibration * course.dev_evaluations;
     }
     if (spec.test.count > 0.0) {
-        course.test =
-            dearest(spec, PlannedMeasure::evaluation, spec.test) * (spec.steps.empty() ? 1.0 : 2.0);
+        const double evaluations = spec.steps.empty() ? 1.0 : 2.0;
+        course.test = dearest(spec, PlannedMeasure::evaluation, spec.test) * evaluations;
+        course.test += calibration * evaluations;
     }
     return course;
 }

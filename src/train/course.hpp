@@ -33,9 +33,10 @@ struct PlannedPrompt {
 
 /// What evaluating a prompt in a template on examples costs, by what is measured.
 enum class PlannedMeasure {
-    forward,     ///< of the incumbent, where that is not its score
-    score,       ///< of a candidate
-    evaluation,  ///< on dev or test
+    forward,      ///< of the incumbent, where that is not its score
+    score,        ///< of a candidate
+    evaluation,   ///< on dev or test
+    calibration,  ///< on content-free inputs
 };
 using EvaluationCost = std::function<PlannedWork(
     PlannedMeasure, const PlannedPrompt&, std::size_t template_index, const ExampleSums&)>;
@@ -52,6 +53,8 @@ struct CourseSpec {
     std::vector<CourseStep> steps;
     ExampleSums dev;   ///< none: no dev split
     ExampleSums test;  ///< none: no test split
+    ExampleSums
+        content_free;  ///< inputs that calibrate each candidate of a step, and each evaluation
     std::size_t templates = 1;
     std::vector<PlannedPrompt> initial;   ///< the layer's prompts; the first is the incumbent
     std::vector<PlannedPrompt> proposed;  ///< what proposals become; at least one
@@ -61,6 +64,7 @@ struct CourseSpec {
     double measured_on = 0.0;  ///< examples that prompts were measured on
     bool forward_is_score = true;
     bool recalls_scores = false;       ///< a candidate's known examples are not paid in later steps
+    bool recalls_calibration = false;  ///< nor are content-free inputs of a candidate
     bool recalls_evaluations = false;  ///< nor is a whole evaluation, when it comes again
     bool counts_right = false;         ///< the objective is accuracy
     double right = 0.5;                ///< share of right answers to begin with

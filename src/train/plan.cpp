@@ -106,6 +106,7 @@ class Planner {
             .steps = {},
             .dev = all_of(kDevSplit),
             .test = all_of(kTestSplit),
+            .content_free = content_free(),
             .templates = layer.templates.size(),
             .initial = {},
             .proposed = {},
@@ -114,6 +115,7 @@ class Planner {
                                 !job_.train.held_out_ranking,
             .recalls_scores =
                 is_http && (scores_texts ? manner.recalls_texts : manner.recalls_scores),
+            .recalls_calibration = is_http,
             .recalls_evaluations = is_http,
             .counts_right = network_.scoring().objective == Objective::accuracy,
             .right = facts_.right,
@@ -152,6 +154,16 @@ class Planner {
 
     [[nodiscard]] ExampleSums all_of(SplitIndex split) const {
         return sums_of(splits_[split], all_examples(splits_[split]));
+    }
+
+    [[nodiscard]] ExampleSums content_free() const {
+        ExampleSums sums;
+        if (job_.scoring.calibration != Calibration::content_free) return sums;
+        for (const std::string& input : job_.scoring.content_free_inputs) {
+            sums.count += 1.0;
+            sums.input_bytes += static_cast<double>(input.size());
+        }
+        return sums;
     }
 
     void add_steps(const Pricing& pricing, bool is_most, CourseSpec& spec) const {

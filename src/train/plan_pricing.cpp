@@ -50,7 +50,9 @@ PlannedWork Pricing::operator()(PlannedMeasure what,
                                         static_cast<double>(network_->separator(last, t).size()));
         work.scores = cost_of_scores(*manner_, context, {&tokens, 1}) * examples.count;
     }
-    for (std::size_t l = 0; l + 1 < network_->depth(); ++l) {
+    // Content-free inputs stand for the latents, too.
+    const std::size_t hidden = what == PlannedMeasure::calibration ? 0 : network_->depth() - 1;
+    for (std::size_t l = 0; l < hidden; ++l) {
         // As if its contexts were those of the last layer.
         const double most = network_->layer(l).max_tokens;
         work.texts += RequestCost{1.0, context, most} * examples.count;
@@ -62,6 +64,7 @@ Measure Pricing::measure_of(PlannedMeasure what) const {
     if (what == PlannedMeasure::forward) {
         return network_->has_classes() ? Measure::classes : Measure::correct;
     }
+    if (what == PlannedMeasure::calibration) return Measure::classes;
     return what == PlannedMeasure::score ? measure_for(*network_)
                                          : measure_for_evaluation(*network_);
 }

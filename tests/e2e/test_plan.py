@@ -124,6 +124,9 @@ class Shapes(PlanTest):
     def test_few_shot(self):
         self.expect_foretold(network={"layers": [{"prompt": "Is it so?", "few_shot": 4}]})
 
+    def test_content_free_calibration(self):
+        self.expect_foretold(scoring={"calibration": "content_free"})
+
     def test_free_texts_by_log_prob(self):
         targets = ["a letter", "the coast in the rain", "bread", "ducks and snails"]
         layer = {"prompt": "What is it about?", "max_tokens": LIMIT}

@@ -1,5 +1,7 @@
 #include "train/course.hpp"
 
+#include <cmath>
+
 #include <gtest/gtest.h>
 
 namespace dln {
@@ -131,6 +133,29 @@ TEST(Course, DevIsNotPaidWithoutRoundsOrSplit) {
     spec.train.eval_initial = false;
     spec.train.eval_every = 4;
     EXPECT_DOUBLE_EQ(run(spec).dev.scores.requests, 5.0);
+}
+
+TEST(Course, ContentFreeInputsArePaidOnceACandidateOfAStepAndOnceAnEvaluation) {
+    CourseSpec spec = spec_of(3, 5);
+    spec.content_free = {.count = 2.0};
+    spec.dev = {.count = 5.0};
+    spec.test = {.count = 7.0};
+    const Course course = run(spec);
+    EXPECT_DOUBLE_EQ(course.steps.scores.requests, 3 * 5 * (8.0 + 2.0));
+    EXPECT_DOUBLE_EQ(course.dev.scores.requests, course.dev_evaluations * (5.0 + 2.0));
+    EXPECT_DOUBLE_EQ(std::fmod(course.test.scores.requests, 7.0 + 2.0), 0.0);
+    const Course most = most_of_course(spec);
+    EXPECT_DOUBLE_EQ(most.steps.scores.requests, 3 * 5 * (8.0 + 2.0));
+    EXPECT_DOUBLE_EQ(most.test.scores.requests, 2 * (7.0 + 2.0));
+}
+
+TEST(Course, ContentFreeInputsOfAKnownCandidateAreRecalled) {
+    CourseSpec spec = spec_of(3, 1);
+    spec.content_free = {.count = 2.0};
+    spec.recalls_calibration = true;
+    const Course course = run(spec);
+    EXPECT_DOUBLE_EQ(course.steps.scores.requests, 3 * 8.0 + 2.0);
+    EXPECT_DOUBLE_EQ(course.recalled.scores.requests, 2 * 2.0);
 }
 
 TEST(Course, RecalledScoresCostNothing) {
