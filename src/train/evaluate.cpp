@@ -112,14 +112,14 @@ TaskId add_evaluation(TaskGraph& graph,
 std::optional<TaskId> add_content_free(TaskGraph& graph,
                                        const Network& network,
                                        const LayerParameters& parameters,
-                                       bool without_residual) {
+                                       const ContentFreeTask& how) {
     if (network.scoring().calibration != Calibration::content_free) return std::nullopt;
     const std::vector<std::string>& inputs = network.scoring().content_free_inputs;
     const std::size_t last = network.depth() - 1;
     LayerUnit unit{.layer = last,
                    .parameters = parameters,
                    .measure = Measure::classes,
-                   .without_residual = without_residual,
+                   .without_residual = how.without_residual,
                    .content_free = true};
     for (std::size_t i = 0; i < inputs.size(); ++i) {
         unit.items.push_back({.example = i, .latents = std::vector(last, inputs[i])});
@@ -129,7 +129,8 @@ std::optional<TaskId> add_content_free(TaskGraph& graph,
     return graph.add({.needs = {},
                       .expand = [unit = std::move(unit), block,
                                  classes] { return make_layer_units(unit, block, classes); },
-                      .cells = inputs.size() * cells_an_example(Measure::classes, classes)});
+                      .cells = inputs.size() * cells_an_example(Measure::classes, classes),
+                      .can_wait = how.can_wait});
 }
 
 bool is_calibrated(const Network& network) {

@@ -120,8 +120,9 @@ std::optional<TaskId> StepScores::ask_content_free(std::size_t layer,
     if (!is_calibrated(layer)) return std::nullopt;
     const Key key = answering({layer, candidate});
     if (const auto known = content_free(key)) return known;
-    const auto task =
-        add_content_free(graph_, context_.network, key.second, key.first == without_residual());
+    const auto task = add_content_free(
+        graph_, context_.network, key.second,
+        {.without_residual = key.first == without_residual(), .can_wait = can_wait(key)});
     if (!task) return std::nullopt;
     content_free_.emplace(key, *task);
     all_tasks_.push_back(*task);
@@ -161,9 +162,14 @@ TaskId StepScores::add_layer_task(std::size_t layer,
                                          context_.network.scoring().block, classes);
              },
          .cells = items.size() * cells_an_example(measure_of(layer), classes),
-         .can_wait = is_last(layer) && latents_.hidden > 0 && candidate != incumbent_.back()});
+         .can_wait = can_wait({layer, candidate})});
     all_tasks_.push_back(id);
     return id;
+}
+
+// Nothing in the step is made from what the last layer's other candidates score.
+bool StepScores::can_wait(const Key& key) const {
+    return is_last(key.first) && latents_.hidden > 0 && key.second != incumbent_.back();
 }
 
 TaskId StepScores::add_answers(std::size_t layer,

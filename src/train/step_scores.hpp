@@ -92,6 +92,7 @@ class StepScores {
     [[nodiscard]] bool wants_forward(std::size_t layer, std::size_t position) const;
     [[nodiscard]] Asked& entry_of(const Key& key);
     void ask_group(const Key& key, Asked& asked, std::size_t group);
+    [[nodiscard]] bool can_wait(const Key& key) const;
     [[nodiscard]] TaskId add_layer_task(std::size_t layer,
                                         const LayerParameters& candidate,
                                         std::size_t group);

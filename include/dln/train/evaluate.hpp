@@ -63,12 +63,18 @@ struct Evaluation {
                                     EvaluateUnit what,
                                     std::vector<TaskId> needs = {});
 
+/// How content-free inputs are scored, see LayerUnit and Task.
+struct ContentFreeTask {
+    bool without_residual = false;
+    bool can_wait = false;
+};
+
 /// With content-free calibration, adds the scores of the job's content-free inputs under the last layer's
 /// `parameters`: each stands for x and for all latents before that layer. None with other jobs.
 [[nodiscard]] std::optional<TaskId> add_content_free(TaskGraph& graph,
                                                      const Network& network,
                                                      const LayerParameters& parameters,
-                                                     bool without_residual = false);
+                                                     const ContentFreeTask& how = {});
 
 [[nodiscard]] bool is_calibrated(const Network& network);
 
