@@ -11,6 +11,7 @@
 #include "dln/store/failpoint.hpp"
 #include "dln/text/utf8.hpp"
 
+#include "train/dev_round.hpp"
 #include "train/run_files.hpp"
 #include "train/run_spending.hpp"
 #include "train/step_outcome.hpp"
@@ -173,74 +174,19 @@ class Training {
 
     void evaluate_dev() {
         if (context_.splits[kDevSplit].empty()) return;
-        bool gained = false;
-        Evaluated shown;
-        for (const Evaluated& evaluated :
-             dev_results(worth_evaluating(record_ ? &*record_ : nullptr, state_.current,
-                                          context_.job.train.eval_candidates))) {
-            const bool is_best = take_dev(evaluated);
-            if (is_best || shown.parameters.empty()) shown = evaluated;
-            gained = gained || is_best;
+        const TrainSpec& spec = context_.job.train;
+        const DevRound round = run_dev_round(
+            spec, context_.network.scoring().objective,
+            worth_evaluating(record_ ? &*record_ : nullptr, state_.current, spec.eval_candidates),
+            [this](const auto& parameters) { return evaluate(parameters, kDevSplit); }, state_);
+        for (const Evaluation& paid : round.paid) {
+            if (paid.failures == 0) continue;
+            observer_.warned(fmt::format("dev: {} requests failed; the first: {}", paid.failures,
+                                         printable(paid.first_failure)));
         }
-        state_.without_gain = gained ? 0 : state_.without_gain + 1;
-        observer_.evaluated_dev(state_, shown.dev, gained);
-        run_.append_metrics(metrics_line(state_.steps_done, "dev", shown.dev));
-        const auto tolerance = static_cast<std::int64_t>(context_.job.train.tolerance);
-        if (tolerance > 0 && state_.without_gain >= tolerance) {
-            state_.current = state_.best[0].parameters;
-            state_.without_gain = 0;
-        }
-    }
-
-    // Parameters whose dev result is known need not be paid for again.
-    [[nodiscard]] std::optional<DevResult> known_dev(const NetworkParameters& parameters) const {
-        for (const auto* list : {&state_.best, &state_.memory}) {
-            for (const Evaluated& entry : *list) {
-                if (entry.parameters == parameters) return entry.dev;
-            }
-        }
-        return std::nullopt;
-    }
-
-    // The others are evaluated side by side.
-    [[nodiscard]] std::vector<Evaluated> dev_results(const std::vector<NetworkParameters>& all) {
-        std::vector<NetworkParameters> unknown = all;
-        std::erase_if(unknown, [&](const auto& each) { return known_dev(each).has_value(); });
-        const std::vector<Evaluation> evaluations =
-            unknown.empty() ? std::vector<Evaluation>() : evaluate(unknown, kDevSplit);
-        std::vector<Evaluated> results;
-        for (const NetworkParameters& each : all) {
-            if (const auto known = known_dev(each)) {
-                results.push_back({each, *known});
-                continue;
-            }
-            const auto place = std::ranges::find(unknown, each) - unknown.begin();
-            results.push_back({each, counted(evaluations[static_cast<std::size_t>(place)])});
-        }
-        return results;
-    }
-
-    [[nodiscard]] DevResult counted(const Evaluation& dev) {
-        state_.usage += dev.usage;
-        if (dev.failures > 0) {
-            observer_.warned(fmt::format("dev: {} requests failed; the first: {}", dev.failures,
-                                         printable(dev.first_failure)));
-        }
-        return {static_cast<std::int64_t>(dev.right), static_cast<std::int64_t>(dev.examples),
-                static_cast<std::int64_t>(dev.measured), dev.log_likelihood_sum,
-                dev.class_log_prior};
-    }
-
-    // Returns true when these parameters are the best so far.
-    bool take_dev(const Evaluated& evaluated) {
-        const Objective objective = context_.network.scoring().objective;
-        remember(state_, evaluated, context_.job.train.memory, objective);
-        if (!state_.best.empty() && !is_better(evaluated.dev, state_.best[0].dev, objective)) {
-            return false;
-        }
-        state_.best = {evaluated};
-        state_.best_step = state_.steps_done;
-        return true;
+        observer_.evaluated_dev(state_, round.shown.dev, round.gained);
+        run_.append_metrics(metrics_line(state_.steps_done, "dev", round.shown.dev));
+        go_back(spec, state_);
     }
 
     void save() {
