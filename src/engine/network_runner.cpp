@@ -6,13 +6,12 @@
 #include <span>
 
 #include "dln/comm/fixed_point.hpp"
+#include "dln/engine/payload.hpp"
 #include "dln/error.hpp"
 #include "dln/network/scores.hpp"
 #include "dln/random/counter_rng.hpp"
 #include "dln/text/compare.hpp"
 #include "dln/text/utf8.hpp"
-
-#include "engine/payload.hpp"
 
 namespace dln {
 
@@ -116,8 +115,8 @@ void NetworkRunner::start(std::uint64_t id, const std::string& bytes) {
 }
 
 void NetworkRunner::submit(std::uint64_t id, Active& unit) {
-    if (auto* request = std::get_if<GenerateRequest>(&unit.content)) {
-        return backend_.submit(id, std::move(*request));
+    if (auto* generate = std::get_if<GenerateUnit>(&unit.content)) {
+        return backend_.submit(id, std::move(generate->request));
     }
     if (const auto* texts = std::get_if<TextUnit>(&unit.content)) {
         ScoreRequest request;

@@ -1,4 +1,4 @@
-#include "engine/payload.hpp"
+#include "dln/engine/payload.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -59,13 +59,19 @@ json to_json(const TextUnit& unit) {
     return json::array({"text", std::move(items)});
 }
 
-json to_json(const GenerateRequest& request) {
+json to_json(const GenerateUnit& unit) {
+    const GenerateRequest& request = unit.request;
     json items = json::array();
     for (const GenerateItem& item : request.items) {
         items.push_back(json::array({to_json(item.context), item.seed}));
     }
+    json places = json::array();
+    for (const TextPlace& place : unit.places) {
+        places.push_back(json::array({place.example, place.index}));
+    }
     return json::array({"generate", std::move(items), request.max_tokens, request.temperature,
-                        request.top_p, list_of(request.stop)});
+                        request.top_p, list_of(request.stop), static_cast<int>(unit.purpose),
+                        unit.layer, std::move(places)});
 }
 
 EvaluateUnit evaluate_from(const json& value) {
@@ -100,14 +106,19 @@ TextUnit text_unit_from(const json& value) {
     return unit;
 }
 
-GenerateRequest generate_from(const json& value) {
-    GenerateRequest request{.items = {},
-                            .max_tokens = value[2],
-                            .temperature = value[3],
-                            .top_p = value[4],
-                            .stop = texts_of(value[5])};
-    for (const json& item : value[1]) request.items.push_back({context_from(item[0]), item[1]});
-    return request;
+GenerateUnit generate_from(const json& value) {
+    GenerateUnit unit{.request = {.items = {},
+                                  .max_tokens = value[2],
+                                  .temperature = value[3],
+                                  .top_p = value[4],
+                                  .stop = texts_of(value[5])},
+                      .purpose = static_cast<TextPurpose>(value[6].get<int>()),
+                      .layer = value[7]};
+    for (const json& item : value[1]) {
+        unit.request.items.push_back({context_from(item[0]), item[1]});
+    }
+    for (const json& place : value[8]) unit.places.push_back({place[0], place[1]});
+    return unit;
 }
 
 }  // namespace
@@ -148,9 +159,22 @@ bool have_one_context(std::size_t layer, const LayerItem& a, const LayerItem& b)
 
 constexpr auto kAllMayPart = [](const auto& /*before*/, const auto& /*behind*/) { return false; };
 
-// Units of `part` with each block of `all` in turn in `member`, of `width` cells an entry. Without an affinity
-// they have nothing in common with each other. A block goes on for as long as its last entry and the next are
-// inseparable.
+template <class Entry>
+std::vector<Entry> block_of(const std::vector<Entry>& all, std::size_t first, std::size_t block) {
+    const auto begin = all.begin() + static_cast<std::ptrdiff_t>(first);
+    const std::size_t count = std::min(block, all.size() - first);
+    return {begin, begin + static_cast<std::ptrdiff_t>(count)};
+}
+
+// Without an affinity units have nothing in common with each other.
+Unit unit_of(const payload::Content& content, std::optional<std::uint64_t> affinity) {
+    Unit unit{.payload = payload::encode(content)};
+    unit.affinity = affinity ? *affinity : XXH3_64bits(unit.payload.data(), unit.payload.size());
+    return unit;
+}
+
+// Units of `part` with each block of `all` in turn in `member`, of `width` cells an entry. A block goes on for as
+// long as its last entry and the next are inseparable.
 template <class Whole, class Entry, class Inseparable = decltype(kAllMayPart)>
 std::vector<Unit> cut(Whole part,
                       std::vector<Entry> Whole::*member,
@@ -162,18 +186,14 @@ std::vector<Unit> cut(Whole part,
     std::vector<Unit> units;
     for (std::size_t first = 0, count = 0; first < all.size(); first += count) {
         count = std::min(block, all.size() - first);
-        const auto begin = all.begin() + static_cast<std::ptrdiff_t>(first);
         while (first + count < all.size() &&
                are_inseparable(all[first + count - 1], all[first + count])) {
             ++count;
         }
-        (part.*member).assign(begin, begin + static_cast<std::ptrdiff_t>(count));
-        Unit unit{.payload = payload::encode(part),
-                  .affinity = 0,
-                  .first_cell = first * width,
-                  .cells = count * width};
-        unit.affinity =
-            affinity ? *affinity : XXH3_64bits(unit.payload.data(), unit.payload.size());
+        part.*member = block_of(all, first, count);
+        Unit unit = unit_of(part, affinity);
+        unit.first_cell = first * width;
+        unit.cells = count * width;
         units.push_back(std::move(unit));
     }
     return units;
@@ -200,13 +220,20 @@ std::vector<Unit> make_text_units(const TextUnit& whole, std::size_t block) {
     return cut(whole, &TextUnit::items, whole.items, block, cells_an_example(Measure::target, 0));
 }
 
-std::vector<Unit> make_generate_units(const GenerateRequest& request, std::size_t block) {
-    return cut(request, &GenerateRequest::items, request.items, block, 0);
+std::vector<Unit> make_generate_units(const GenerateUnit& whole, std::size_t block) {
+    std::vector<Unit> units;
+    GenerateUnit part = whole;
+    for (std::size_t first = 0; first < whole.request.items.size(); first += block) {
+        part.request.items = block_of(whole.request.items, first, block);
+        if (!whole.places.empty()) part.places = block_of(whole.places, first, block);
+        units.push_back(unit_of(part, std::nullopt));
+    }
+    return units;
 }
 
-Unit make_generate_unit(const GenerateRequest& request) {
-    DLN_ASSERT(!request.items.empty(), "a unit without items");
-    return std::move(make_generate_units(request, request.items.size()).front());
+Unit make_generate_unit(const GenerateUnit& whole) {
+    DLN_ASSERT(!whole.request.items.empty(), "a unit without items");
+    return std::move(make_generate_units(whole, whole.request.items.size()).front());
 }
 
 }  // namespace dln

@@ -46,11 +46,14 @@ void LatentSampler::sample_layer(std::shared_ptr<const Draw> draw, std::size_t l
     auto asked = std::make_shared<Asked>(ask(*draw, layer));
     const PosteriorSpec& posterior = context_.posterior.spec();
     const LayerSpec& spec = context_.network.layer(layer);
-    std::vector<Unit> units = make_generate_units({.items = asked->items,
-                                                   .max_tokens = spec.max_tokens,
-                                                   .temperature = posterior.temperature,
-                                                   .top_p = posterior.top_p,
-                                                   .stop = spec.stop},
+    std::vector<Unit> units = make_generate_units({.request = {.items = asked->items,
+                                                               .max_tokens = spec.max_tokens,
+                                                               .temperature = posterior.temperature,
+                                                               .top_p = posterior.top_p,
+                                                               .stop = spec.stop},
+                                                   .purpose = TextPurpose::sample,
+                                                   .layer = layer,
+                                                   .places = places_of(*asked)},
                                                   posterior.block);
     const TaskId task = graph_.add(
         {.needs = {}, .expand = [units = std::move(units)] { return units; }, .cells = 0});
@@ -83,6 +86,15 @@ LatentSampler::Asked LatentSampler::ask(const Draw& draw, std::size_t layer) con
         }
     }
     return asked;
+}
+
+std::vector<TextPlace> LatentSampler::places_of(const Asked& asked) const {
+    std::vector<TextPlace> places;
+    for (const std::vector<std::size_t>& samples : asked.samples) {
+        places.push_back(
+            {batch_[samples.front() / latents_.samples], samples.front() % latents_.samples});
+    }
+    return places;
 }
 
 void LatentSampler::take(const Asked& asked, const TaskResult& result, std::size_t layer) {

@@ -58,6 +58,7 @@ class LatentSampler {
     };
     void sample_layer(std::shared_ptr<const Draw> draw, std::size_t layer);
     [[nodiscard]] Asked ask(const Draw& draw, std::size_t layer) const;
+    [[nodiscard]] std::vector<TextPlace> places_of(const Asked& asked) const;
     void take(const Asked& asked, const TaskResult& result, std::size_t layer);
     [[nodiscard]] GenerateItem item(std::size_t position,
                                     std::size_t sample,

@@ -178,7 +178,12 @@ std::vector<Unit> LayerSearch::proposal_units(const std::vector<ProposalRequest>
         }
     }
     if (request.items.empty()) return {};
-    return {make_generate_unit(request)};
+    GenerateUnit unit{
+        .request = std::move(request), .purpose = TextPurpose::proposal, .layer = layer_.layer};
+    for (const ProposalRequest& one : block.asked) {
+        unit.places.push_back({.example = 0, .index = one.proposals.front()});
+    }
+    return {make_generate_unit(unit)};
 }
 
 void LayerSearch::does_not_fit(const ProposalRequest& request, int needed) {

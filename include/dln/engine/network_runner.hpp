@@ -70,6 +70,27 @@ struct TextUnit {
     std::vector<TextItem> items;
 };
 
+/// What a text is drawn for.
+enum class TextPurpose : int {
+    other = 0,
+    sample = 1,    ///< a latent of a layer, with the target in sight
+    proposal = 2,  ///< a prompt of a layer
+};
+
+/// Which of its kind a text is.
+struct TextPlace {
+    std::uint64_t example = 0;  ///< of a sample, in its split
+    std::uint64_t index = 0;    ///< of the sample or the proposal
+};
+
+/// Texts to draw. What they are for changes no request: it is for those who count or foretell.
+struct GenerateUnit {
+    GenerateRequest request;
+    TextPurpose purpose = TextPurpose::other;
+    std::size_t layer = 0;
+    std::vector<TextPlace> places = {};  ///< by item, or none
+};
+
 /// Cells an example for `measure`.
 [[nodiscard]] std::size_t cells_an_example(Measure measure, std::size_t classes);
 
@@ -88,12 +109,11 @@ struct TextUnit {
 /// Units of at most `block` texts, two cells a text.
 [[nodiscard]] std::vector<Unit> make_text_units(const TextUnit& whole, std::size_t block);
 
-/// Units that draw at most `block` of `request`'s items each; their texts are the outputs. A failed item gives
+/// Units that draw at most `block` of the request's items each; their texts are the outputs. A failed item gives
 /// an empty text and counts as a failure.
-[[nodiscard]] std::vector<Unit> make_generate_units(const GenerateRequest& request,
-                                                    std::size_t block);
+[[nodiscard]] std::vector<Unit> make_generate_units(const GenerateUnit& whole, std::size_t block);
 /// The same, all items in one unit.
-[[nodiscard]] Unit make_generate_unit(const GenerateRequest& request);
+[[nodiscard]] Unit make_generate_unit(const GenerateUnit& whole);
 
 class NetworkRunner : public UnitRunner {
   public:

@@ -10,8 +10,8 @@
 #include <gtest/gtest.h>
 
 #include "dln/comm/fixed_point.hpp"
+#include "dln/engine/payload.hpp"
 
-#include "engine/payload.hpp"
 #include "support/small_job.hpp"
 #include "unit/engine/replies.hpp"
 
@@ -226,7 +226,7 @@ TEST_F(NetworkRunnerTest, GenerationUnitReturnsItsTextsAndCountsFailures) {
          {std::string("one"), std::string(400, 'x'), std::string("two")}) {
         request.items.push_back({{.text = text}, 1});
     }
-    const UnitResult result = run(make_generate_unit(request));
+    const UnitResult result = run(make_generate_unit({.request = request}));
     EXPECT_THAT(result.texts, ElementsAre("1", "", "2"));
     EXPECT_EQ(result.failures, 1);
     EXPECT_THAT(result.first_failure, HasSubstr("exceeds"));

@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "engine/payload.hpp"
+#include "dln/engine/payload.hpp"
 
 namespace dln {
 namespace {
@@ -84,7 +84,17 @@ TEST(Payload, GenerationComesBackToTheLastBit) {
         request.items.push_back(
             {{.text = text, .chat = true, .shared_bytes = 3}, 0xfedcba9876543210U});
     }
-    const auto back = std::get<GenerateRequest>(payload::decode(payload::encode(request)));
+    const auto unit = std::get<GenerateUnit>(
+        payload::decode(payload::encode(GenerateUnit{.request = request,
+                                                     .purpose = TextPurpose::sample,
+                                                     .layer = 2,
+                                                     .places = {{.example = 7, .index = 3}}})));
+    EXPECT_EQ(unit.purpose, TextPurpose::sample);
+    EXPECT_EQ(unit.layer, 2U);
+    ASSERT_EQ(unit.places.size(), 1U);
+    EXPECT_EQ(unit.places[0].example, 7U);
+    EXPECT_EQ(unit.places[0].index, 3U);
+    const GenerateRequest& back = unit.request;
     ASSERT_EQ(back.items.size(), request.items.size());
     for (std::size_t i = 0; i < back.items.size(); ++i) {
         EXPECT_TRUE(back.items[i].context.text == request.items[i].context.text);

@@ -1,5 +1,6 @@
 #pragma once
-// What a unit of a network says, as bytes (CBOR).
+// What a unit of a network says, as bytes (CBOR): for the runner that computes it, and for whoever foretells it.
+// Pure.
 
 #include <string>
 #include <variant>
@@ -8,7 +9,7 @@
 
 namespace dln::payload {
 
-using Content = std::variant<EvaluateUnit, LayerUnit, TextUnit, GenerateRequest>;
+using Content = std::variant<EvaluateUnit, LayerUnit, TextUnit, GenerateUnit>;
 [[nodiscard]] std::string encode(const Content& content);
 [[nodiscard]] Content decode(const std::string& bytes);
 
