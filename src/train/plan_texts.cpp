@@ -10,6 +10,7 @@
 #include "dln/train/evaluate.hpp"
 
 #include "train/plan_draws.hpp"
+#include "train/sent_tokens.hpp"
 
 namespace dln {
 namespace {
@@ -40,7 +41,8 @@ class TextSampler {
           last_(network.depth() - 1),
           most_(most),
           proposer_(job.train.proposals),
-          draws_(backend, facts_.sent) {}
+          draws_(backend, facts_.sent),
+          sent_(job, backend, draws_, most > 0) {}
 
     TextFacts run() {
         guess_right();
@@ -115,7 +117,7 @@ class TextSampler {
                 const ProposalRequest& request = asked[i];
                 replies += request.proposals.size();
                 known = i + 1 < asked.size() ? asked[i + 1].proposals.front() : kAll;
-                const Context sent = as_sent(item.context);
+                const Context sent = sent_.as_sent(item.context);
                 const double tokens = backend_.counts_exactly(sent) ? backend_.count_tokens(sent)
                                                                     : drawn.prompt_tokens;
                 if (tokens > 0.0)
@@ -201,7 +203,7 @@ class TextSampler {
                 const auto item =
                     proposer_.item(input, *first, [](const Context&) { return true; });
                 if (item) {
-                    densities[t].add(backend_.count_tokens(as_sent(item->context)),
+                    densities[t].add(backend_.count_tokens(sent_.as_sent(item->context)),
                                      item->context.text.size());
                 }
             }
@@ -237,40 +239,11 @@ class TextSampler {
         return (*split)[example_at(i, count, *split)].input;
     }
 
-    // By the tokeniser; else the model counts what it is asked to continue by one token.
-    std::vector<double> tokens_of(const std::vector<Context>& contexts) {
-        std::vector<double> tokens;
-        std::vector<GenerateRequest> asked;
-        for (const Context& context : contexts) {
-            tokens.push_back(backend_.count_tokens(context));
-            if (!backend_.counts_exactly(context)) {
-                asked.push_back({.items = {{context, 0}}, .max_tokens = 1});
-            }
-        }
-        if (asked.empty() || most_ == 0) return tokens;
-        const std::vector<DrawnText> drawn = draws_.all(asked);
-        for (std::size_t i = 0, next = 0; i < contexts.size(); ++i) {
-            if (backend_.counts_exactly(contexts[i])) continue;
-            const DrawnText& one = drawn[next++];
-            if (one.text.ok() && one.prompt_tokens > 0) tokens[i] = one.prompt_tokens;
-        }
-        return tokens;
-    }
-
-    // Begin texts stand in front of contexts where scores come by echo.
-    [[nodiscard]] Context as_sent(Context context) const {
-        const ScoreManner manner = backend_.info().manner.score;
-        const bool is_echo =
-            manner == ScoreManner::target || manner == ScoreManner::target_and_context;
-        if (is_echo && !context.chat) context.text.insert(0, job_.backend.begin_text);
-        return context;
-    }
-
     [[nodiscard]] Context sent_context(PromptKind kind,
                                        std::size_t template_index,
                                        std::size_t i,
                                        std::string_view input) const {
-        return as_sent(network_.context(last_, {prompt(kind, i), template_index}, input));
+        return sent_.as_sent(network_.context(last_, {prompt(kind, i), template_index}, input));
     }
 
     void measure_contexts() {
@@ -286,9 +259,9 @@ class TextSampler {
                 }
             }
         }
-        const std::vector<double> tokens = tokens_of(contexts);
-        const Context plain = network_.context(last_, {prompt(kInitialPrompt, 0), 0}, "x");
-        facts_.begin_bytes = as_sent(plain).text.size() - plain.text.size();
+        const std::vector<double> tokens = sent_.of_contexts(contexts);
+        const bool is_chat = network_.layer(last_).templates.front().chat;
+        facts_.begin_bytes = is_chat ? 0 : sent_.begin_bytes();
         facts_.contexts.resize(templates);
         facts_.prompt_densities.resize(templates);
         for (std::size_t t = 0, next = 0; t < templates; ++t) {
@@ -310,17 +283,8 @@ class TextSampler {
         }
     }
 
-    // Of a target behind a context.
     [[nodiscard]] double target_tokens(const Context& context, const std::string& target) const {
-        if (context.chat || !backend_.counts_exactly(context)) {
-            const Context alone{.text = target};
-            return backend_.counts_exactly(alone) ? backend_.count_tokens(alone)
-                                                  : facts_.contexts.front()[kInitialPrompt].mean *
-                                                        static_cast<double>(target.size());
-        }
-        Context whole = context;
-        whole.text += target;
-        return std::max(backend_.count_tokens(whole) - backend_.count_tokens(context), 1);
+        return sent_.of_target(context, target, facts_.contexts.front()[kInitialPrompt].mean);
     }
 
     void measure_targets() {
@@ -365,6 +329,7 @@ class TextSampler {
     std::map<std::string, std::size_t> times_;  // by folded prompt
     TextFacts facts_;
     TextDraws draws_;
+    SentTokens sent_;
 };
 
 }  // namespace
