@@ -10,7 +10,6 @@
 #include "dln/error.hpp"
 #include "dln/network/scores.hpp"
 #include "dln/random/counter_rng.hpp"
-#include "dln/text/compare.hpp"
 #include "dln/text/utf8.hpp"
 
 namespace dln {
@@ -264,7 +263,6 @@ void NetworkRunner::take_text_scores(Active& unit, const ScoreReply& reply) cons
 
 void NetworkRunner::take_outputs(Active& unit, const GenerateReply& reply) const {
     Pass& pass = unit.pass;
-    const ScoringSpec& spec = network_.scoring();
     for (const auto& [i, place, target] : unit.asked) {
         const GeneratedText& output = reply.texts.at(place);
         if (!output.ok()) {
@@ -278,10 +276,7 @@ void NetworkRunner::take_outputs(Active& unit, const GenerateReply& reply) const
             continue;
         }
         unit.texts[i].push_back(output.text);
-        const std::string wanted = target_of(pass, i);
-        const bool right = spec.metric == Metric::number
-                               ? number_present(output.text, wanted)
-                               : exact_match(output.text, wanted, spec.ignore_case);
+        const bool right = is_right_answer(output.text, target_of(pass, i), network_.scoring());
         unit.result.cells[2 * i] = to_fixed_point(right ? 1.0 : 0.0);
         unit.result.cells[2 * i + 1] = 1;
     }

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "dln/error.hpp"
+#include "dln/text/compare.hpp"
 
 namespace dln {
 
@@ -52,6 +53,11 @@ std::vector<double> normalise_classes(std::span<const double> class_log_probs) {
 std::size_t predicted_class(std::span<const double> class_log_probs) {
     return static_cast<std::size_t>(
         std::max_element(class_log_probs.begin(), class_log_probs.end()) - class_log_probs.begin());
+}
+
+bool is_right_answer(std::string_view output, std::string_view target, const ScoringSpec& spec) {
+    return spec.metric == Metric::number ? number_present(output, target)
+                                         : exact_match(output, target, spec.ignore_case);
 }
 
 }  // namespace dln

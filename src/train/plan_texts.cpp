@@ -6,7 +6,7 @@
 #include <iterator>
 #include <map>
 
-#include "dln/text/compare.hpp"
+#include "dln/network/scores.hpp"
 #include "dln/train/evaluate.hpp"
 
 #include "train/plan_draws.hpp"
@@ -21,11 +21,6 @@ constexpr std::size_t kContextsCounted = 48;  // by a tokeniser, over all templa
 constexpr std::size_t kContextsAsked = 16;    // of the model
 constexpr std::size_t kTargetsCounted = 8;
 constexpr std::size_t kAll = static_cast<std::size_t>(-1);
-
-bool is_right(const std::string& output, std::string_view target, const ScoringSpec& spec) {
-    return spec.metric == Metric::number ? number_present(output, target)
-                                         : exact_match(output, target, spec.ignore_case);
-}
 
 class TextSampler {
   public:
@@ -92,7 +87,9 @@ class TextSampler {
             },
             [&](std::size_t i, const GenerateItem&, const DrawnText& drawn) {
                 ++asked;
-                right += is_right(drawn.text.text, example(i).target, network_.scoring()) ? 1U : 0U;
+                const bool is_right =
+                    is_right_answer(drawn.text.text, example(i).target, network_.scoring());
+                right += is_right ? 1U : 0U;
             },
             most, layer.max_tokens);
         if (kind == kInitialPrompt && asked > 0) {

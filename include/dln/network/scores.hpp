@@ -31,4 +31,9 @@ namespace dln {
 /// Index of the most probable class; the first among equals.
 [[nodiscard]] std::size_t predicted_class(std::span<const double> class_log_probs);
 
+/// True when a generated answer is the target's, by the job's metric.
+[[nodiscard]] bool is_right_answer(std::string_view output,
+                                   std::string_view target,
+                                   const ScoringSpec& spec);
+
 }  // namespace dln
