@@ -34,9 +34,8 @@ int plan_and_print(Session& session, const CommandOptions& options) {
                                  .engine = options.measure ? &session.engine() : nullptr});
     std::optional<PlanTiming> timing;
     if (options.measure) {
-        const PlanSpeed speed =
-            measure_speed(job, session.network(), session.splits(), session.backend(),
-                          plan.basis.prompts, session.comm().size());
+        const PlanSpeed speed = measure_speed(job, session.network(), session.splits(),
+                                              session.backend(), plan.basis, session.comm().size());
         timing = PlanTiming{speed, time_of(plan, speed)};
     }
     if (options.json) {
@@ -47,21 +46,10 @@ int plan_and_print(Session& session, const CommandOptions& options) {
     return 0;
 }
 
-// The simulated course knows steps of one layer.
-void check_plannable(const Job& job) {
-    if (job.network.layers.size() == 1) return;
-    throw UsageError(fmt::format(
-        "{}: /network/layers: {} layers. dln plan foretells the training of networks of one layer.",
-        job.path, job.network.layers.size()));
-}
-
 int run_plan(Communicator& comm, const CommandOptions& options) {
     Session session(
         comm, [&] { return read_job(options.job); }, {},
-        [](Session& ready) {
-            check_trainable(ready.job());
-            check_plannable(ready.job());
-        });
+        [](Session& ready) { check_trainable(ready.job()); });
     session.start();
     return session.run([&] { return plan_and_print(session, options); });
 }

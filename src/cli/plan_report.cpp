@@ -101,6 +101,14 @@ std::string length_text(const SampledLength& length) {
                        length.error, length.texts);
 }
 
+std::string right_text(const PlanBasis& basis) {
+    if (basis.answers == 0) {
+        return "any share of right answers from chance to all: none was looked at";
+    }
+    return fmt::format("right answers as under the initial prompts, {:.0f} of {} for this plan",
+                       basis.right, basis.answers);
+}
+
 void print_basis(const Plan& plan) {
     const PlanBasis& basis = plan.basis;
     fmt::print("assumed: replies to proposals of {}, {:.0f} % of them new prompts\n",
@@ -108,10 +116,17 @@ void print_basis(const Plan& plan) {
     if (plan.total().expected.texts.output_tokens > 0.0 && basis.outputs.texts > 0) {
         fmt::print("assumed: outputs of {}\n", length_text(basis.outputs));
     }
+    for (std::size_t l = 0; l < basis.latents.size(); ++l) {
+        fmt::print("assumed: layer {} writes {}, samples of it have {}; equal ones as there\n",
+                   l + 1, length_text(basis.latents[l]), length_text(basis.samples[l]));
+    }
+    if (basis.is_rehearsed) {
+        fmt::print("assumed: {}\n", right_text(basis));
+    }
     fmt::print(
-        "assumed: {:.1f} candidates a step; the incumbent falls in {:.1f} of {} steps ({}: only "
+        "assumed: {:.1f} candidates a step{}; the incumbent falls in {:.1f} of {} steps ({}: only "
         "chance tells prompts apart in {:.0f} % of the simulated runs)\n",
-        basis.candidates, basis.wins, plan.steps,
+        basis.candidates, basis.latents.empty() ? "" : " and layer", basis.wins, plan.steps,
         basis.is_chance_measured ? "by their scores on a few examples" : "not measured",
         100.0 * basis.chance);
     if (plan.recalled.requests >= 0.5) {
@@ -122,6 +137,9 @@ void print_basis(const Plan& plan) {
 
 void print_chain(const Plan& plan, const std::optional<PlanTiming>& timing) {
     const RequestChain chain = plan.longest_chain();
+    const RequestChain& step = plan.step_chain;
+    fmt::print("longest chain of a step: {} requests, {} for scores and {} for texts\n",
+               step.length(), step.scores, step.texts);
     fmt::print(
         "longest chain: {} requests that wait for each other, {} for scores and {} for texts",
         chain.length(), chain.scores, chain.texts);
@@ -154,6 +172,16 @@ Json to_json(const Job& job, const PlanPart& part) {
 
 Json to_json(const SampledLength& length) {
     return {{"tokens", length.tokens}, {"error", length.error}, {"texts", length.texts}};
+}
+
+Json to_json(const std::vector<SampledLength>& lengths) {
+    Json list = Json::array();
+    for (const SampledLength& length : lengths) list.push_back(to_json(length));
+    return list;
+}
+
+Json to_json(const RequestChain& chain) {
+    return {{"requests", chain.length()}, {"scores", chain.scores}, {"texts", chain.texts}};
 }
 
 Json to_json(const PlanTiming& timing) {
@@ -192,7 +220,6 @@ nlohmann::ordered_json plan_to_json(const Job& job,
                                     const BackendInfo& backend,
                                     const Plan& plan,
                                     const std::optional<PlanTiming>& timing) {
-    const RequestChain chain = plan.longest_chain();
     Json json{{"name", job.name},
               {"model", backend.model},
               {"steps", plan.steps},
@@ -203,11 +230,15 @@ nlohmann::ordered_json plan_to_json(const Job& job,
               {"total", to_json(job, plan.total())},
               {"nine_of_ten", {{"from", to_json(job, plan.low)}, {"to", to_json(job, plan.high)}}},
               {"recalled", to_json(job, plan.recalled)},
-              {"longest_chain",
-               {{"requests", chain.length()}, {"scores", chain.scores}, {"texts", chain.texts}}},
+              {"step_chain", to_json(plan.step_chain)},
+              {"longest_chain", to_json(plan.longest_chain())},
               {"basis",
                {{"replies", to_json(plan.basis.replies)},
                 {"outputs", to_json(plan.basis.outputs)},
+                {"latents", to_json(plan.basis.latents)},
+                {"samples", to_json(plan.basis.samples)},
+                {"right", plan.basis.right},
+                {"answers", plan.basis.answers},
                 {"usable", plan.basis.usable},
                 {"candidates", plan.basis.candidates},
                 {"wins", plan.basis.wins},

@@ -4,14 +4,15 @@
 #include <functional>
 #include <string>
 
-#include "dln/llm/probe.hpp"
 #include "dln/random/counter_rng.hpp"
 #include "dln/train/evaluate.hpp"
 #include "dln/train/propose.hpp"
 #include "dln/train/trainer.hpp"
 
 #include "train/course.hpp"
+#include "train/plan_assembly.hpp"
 #include "train/plan_pricing.hpp"
+#include "train/plan_rehearsed.hpp"
 #include "train/plan_spread.hpp"
 #include "train/plan_texts.hpp"
 
@@ -55,19 +56,14 @@ class Planner {
               job, network, splits, backend, options.samples_texts ? texts_to_sample() : 0)),
           spreads_(options.engine == nullptr
                        ? expected_spreads()
-                       : measured_spreads(job, network, splits, *options.engine, facts_)) {}
+                       : measured_spreads(job, network, splits, *options.engine, facts_.prompts)) {}
 
     Plan run() {
         Plan plan{.steps = job_.train.steps};
-        plan.dev_rounds =
-            splits_[kDevSplit].empty()
-                ? 0
-                : (job_.train.steps + job_.train.eval_every - 1) / job_.train.eval_every +
-                      (job_.train.eval_initial ? 1 : 0);
+        plan.dev_rounds = dev_rounds(job_.train, !splits_[kDevSplit].empty());
         expect(plan);
         bound(plan);
         chains(plan);
-        add_probe(plan);
         plan.basis.replies = facts_.replies;
         plan.basis.outputs = facts_.outputs[kProposedPrompt];
         plan.basis.usable = facts_.usable;
@@ -76,6 +72,8 @@ class Planner {
         plan.basis.sent += spreads_.sent;
         plan.basis.chance = spreads_.weights.front();
         plan.basis.is_chance_measured = options_.engine != nullptr;
+        add_probe(job_, backend_, options_.samples_texts,
+                  facts_.contexts.front()[kInitialPrompt].mean, facts_.begin_bytes, plan);
         return plan;
     }
 
@@ -236,29 +234,14 @@ class Planner {
         const std::size_t in_a_run =
             std::max<std::size_t>(spec.steps.size() * job_.train.candidates, 1);
         const std::size_t runs = std::clamp(kCandidatesInAllRuns / in_a_run, kFewestRuns, kRuns);
-        std::vector<RequestCost> totals;
+        std::vector<Course> courses;
         for (std::size_t run = 0; run < runs; ++run) {
             CounterRng random(
                 {.seed = job_.seed, .role = RandomRole::plan, .example = 1, .sample = run});
             const double place = (static_cast<double>(run) + 0.5) / static_cast<double>(runs);
-            const Course one = simulate_course(spec, spreads_.at(place), random);
-            const double share = 1.0 / static_cast<double>(runs);
-            plan.training.expected += one.steps * share;
-            plan.dev.expected += one.dev * share;
-            plan.test.expected += one.test * share;
-            plan.recalled += one.recalled.sum() * share;
-            plan.basis.candidates += one.candidates * share;
-            plan.basis.wins += one.wins * share;
-            plan.basis.dev_evaluations += one.dev_evaluations * share;
-            totals.push_back(one.steps.sum() + one.dev.sum() + one.test.sum());
+            courses.push_back(simulate_course(spec, spreads_.at(place), random));
         }
-        plan.basis.candidates /= std::max(static_cast<double>(spec.steps.size()), 1.0);
-        for (double RequestCost::*const number :
-             {&RequestCost::requests, &RequestCost::input_tokens, &RequestCost::output_tokens}) {
-            std::ranges::sort(totals, {}, number);
-            plan.low.*number = totals[runs / 20].*number;
-            plan.high.*number = totals[runs - 1 - runs / 20].*number;
-        }
+        sum_up(courses, plan);
     }
 
     void bound(Plan& plan) const {
@@ -269,42 +252,18 @@ class Planner {
         plan.test.most = most.test;
     }
 
-    // Of a slow server less is asked: one request tells. No other backend is paid.
-    void add_probe(Plan& plan) {
-        if (backend_.info().kind != "http") return;
-        const Slowness slowness =
-            options_.samples_texts ? measure_slowness(backend_) : Slowness{.is_slow = false};
-        facts_.sent += slowness.used;
-        const double density = facts_.contexts.front()[kInitialPrompt].mean;
-        const auto tokens = [&](const std::string& text) {
-            const Context context{.text = text};
-            return backend_.counts_exactly(context)
-                       ? static_cast<double>(backend_.count_tokens(context))
-                       : density * static_cast<double>(text.size());
-        };
-        const std::string begin = facts_.begin_bytes > 0 ? job_.backend.begin_text : std::string();
-        const auto cost_if = [&](bool is_slow) {
-            return cost_of_probe(backend_.info().manner, tokens, begin, is_slow);
-        };
-        const RequestCost cost = cost_if(slowness.is_slow);
-        plan.probe.expected.scores = cost;
-        plan.probe.most.scores = cost_if(false);
-        for (RequestCost* each : {&plan.low, &plan.high}) *each += cost;
-    }
-
     // A step: forward, proposals, their scores. What else there is runs beside one of them.
     void chains(Plan& plan) const {
-        const auto hidden = static_cast<std::int64_t>(network_.depth()) - 1;
         const auto chain = [&](Measure measure) {
-            RequestChain links{.texts = hidden};
-            (measure == Measure::correct ? links.texts : links.scores) += 1;
-            return links;
+            return measure == Measure::correct ? RequestChain{.texts = 1}
+                                               : RequestChain{.scores = 1};
         };
         plan.step_chain = chain(measure_for(network_));
         if (job_.train.candidates > 1) {
             plan.step_chain += chain(network_.has_classes() ? Measure::classes : Measure::correct);
             plan.step_chain.texts += proposer_.asks_model() ? 1 : 0;
         }
+        plan.training_chain = plan.step_chain.times(plan.steps);
         plan.dev_chain = chain(measure_for_evaluation(network_));
         if (!splits_[kTestSplit].empty()) plan.test_chain = plan.dev_chain;
     }
@@ -351,7 +310,7 @@ PlanPart Plan::total() const {
 }
 
 RequestChain Plan::longest_chain() const {
-    RequestChain all = step_chain.times(steps);
+    RequestChain all = training_chain;
     all += dev_chain.times(dev_rounds);
     all += test_chain;
     return all;
@@ -362,6 +321,10 @@ Plan make_plan(const Job& job,
                const std::vector<Dataset>& splits,
                Backend& backend,
                const PlanOptions& options) {
+    // A course knows steps of one layer in which all candidates are scored on all examples.
+    if (network.depth() > 1 || job.train.select == SelectMode::racing) {
+        return make_rehearsed_plan(job, network, splits, backend, options);
+    }
     return Planner(job, network, splits, backend, options).run();
 }
 

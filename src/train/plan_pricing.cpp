@@ -50,13 +50,6 @@ PlannedWork Pricing::operator()(PlannedMeasure what,
                                         static_cast<double>(network_->separator(last, t).size()));
         work.scores = cost_of_scores(*manner_, context, {&tokens, 1}) * examples.count;
     }
-    // Content-free inputs stand for the latents, too.
-    const std::size_t hidden = what == PlannedMeasure::calibration ? 0 : network_->depth() - 1;
-    for (std::size_t l = 0; l < hidden; ++l) {
-        // As if its contexts were those of the last layer.
-        const double most = network_->layer(l).max_tokens;
-        work.texts += RequestCost{1.0, context, most} * examples.count;
-    }
     return work;
 }
 

@@ -39,13 +39,14 @@ class SpeedTest {
               const Network& network,
               const std::vector<Dataset>& splits,
               Backend& backend,
-              const std::vector<std::string>& proposed,
+              const PlanBasis& basis,
               int ranks)
         : job_(job),
           network_(network),
           splits_(splits),
           backend_(backend),
-          proposed_(proposed),
+          proposed_(basis.prompts),
+          requests_(basis.requests),
           ranks_(ranks) {
         if (!is_http()) return;
         std::size_t all = 0;
@@ -91,8 +92,8 @@ class SpeedTest {
     }
 
     void measure_scores(PlanSpeed& speed) {
-        if (measure_for(network_) == Measure::correct) return;
-        const Timed alone = timed(backend_, {ScoreRequest{{score_item(1)}}});
+        if (!scores_texts()) return;
+        const Timed alone = timed(backend_, {ScoreRequest{{first_score()}}});
         speed.sent += alone.usage;
         speed.score_seconds = alone.seconds;
         // Twice what may be in flight, so that beginning and end do not count for much.
@@ -100,8 +101,8 @@ class SpeedTest {
         const std::size_t items = std::clamp<std::size_t>(
             2 * in_flight_ / each, 2, std::max<std::size_t>(kMostRequests / each, 2));
         const std::size_t block = network_.scoring().block;
-        std::vector<Request> units;
-        for (std::size_t first = 0; first < items; first += block) {
+        std::vector<Request> units = sampled_scores(items);
+        for (std::size_t first = 0; units.empty() && first < items; first += block) {
             ScoreRequest unit;
             for (std::size_t i = first; i < std::min(first + block, items); ++i) {
                 unit.items.push_back(score_item(i + 2));
@@ -113,7 +114,41 @@ class SpeedTest {
         speed.scores_per_second = static_cast<double>(many.usage.requests) / many.seconds;
     }
 
+    // With a rehearsed run's requests at hand; a part of them.
+    [[nodiscard]] bool is_sampled() const {
+        return !requests_.scores.empty() || !requests_.texts.empty();
+    }
+
+    [[nodiscard]] bool scores_texts() const {
+        return is_sampled() ? !requests_.scores.empty() : measure_for(network_) != Measure::correct;
+    }
+
+    [[nodiscard]] ScoreItem first_score() const {
+        return is_sampled() ? requests_.scores.front().items.front() : score_item(1);
+    }
+
+    // Evenly over the run, of at least `items` items where there are so many.
+    [[nodiscard]] std::vector<Request> sampled_scores(std::size_t items) const {
+        std::vector<Request> units;
+        const std::size_t count = requests_.scores.size();
+        const std::size_t each = std::max<std::size_t>(network_.scoring().block, 1);
+        const std::size_t wanted = std::min((items + each - 1) / each, count);
+        for (std::size_t i = 0; i < wanted; ++i) {
+            units.emplace_back(requests_.scores[i * count / wanted]);
+        }
+        return units;
+    }
+
+    [[nodiscard]] std::vector<Request> sampled_texts(std::size_t first, std::size_t count) const {
+        std::vector<Request> units;
+        for (std::size_t i = 0; i < std::min(count, requests_.texts.size()); ++i) {
+            units.emplace_back(requests_.texts[(first + i) % requests_.texts.size()]);
+        }
+        return units;
+    }
+
     [[nodiscard]] std::vector<Request> text_requests(std::size_t first, std::size_t count) const {
+        if (is_sampled()) return sampled_texts(first, count);
         const Proposer proposer(job_.train.proposals);
         const ProposalInput input =
             expected_proposal_input(job_, network_, splits_[kTrainSplit], 0, 0.5, {});
@@ -135,7 +170,7 @@ class SpeedTest {
     }
 
     void measure_texts(PlanSpeed& speed) {
-        if (job_.train.candidates < 2) return;
+        if (!is_sampled() && job_.train.candidates < 2) return;
         std::vector<Request> first = text_requests(0, 1);
         if (first.empty()) return;
         const Timed alone = timed(backend_, std::move(first));
@@ -166,6 +201,7 @@ class SpeedTest {
     const std::vector<Dataset>& splits_;
     Backend& backend_;
     const std::vector<std::string>& proposed_;
+    const SampledRequests& requests_;
     int ranks_;
     std::size_t in_flight_ = 1;
 };
@@ -178,9 +214,9 @@ PlanSpeed measure_speed(const Job& job,
                         const Network& network,
                         const std::vector<Dataset>& splits,
                         Backend& backend,
-                        const std::vector<std::string>& proposed,
+                        const PlanBasis& basis,
                         int ranks) {
-    return SpeedTest(job, network, splits, backend, proposed, ranks).run();
+    return SpeedTest(job, network, splits, backend, basis, ranks).run();
 }
 
 PlanTime time_of(const Plan& plan, const PlanSpeed& speed) {
@@ -199,7 +235,7 @@ PlanTime time_of(const Plan& plan, const PlanSpeed& speed) {
         time.chain_seconds += chained;
         time.seconds += std::max(chained, worked);
     };
-    add(plan.training.expected, plan.step_chain, plan.steps);
+    add(plan.training.expected, plan.training_chain, plan.steps > 0 ? 1 : 0);
     add(plan.dev.expected, plan.dev_chain, plan.dev_rounds);
     add(plan.test.expected, plan.test_chain, plan.test_chain.length() > 0 ? 1 : 0);
     return time;

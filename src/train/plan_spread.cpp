@@ -80,6 +80,7 @@ Variances variances(const std::vector<std::vector<double>>& scores) {
     const double all = mean(by_prompt);
     double between = 0.0;
     double within = 0.0;
+    double of_examples = 0.0;
     for (std::size_t i = 0; i < scores.front().size(); ++i) {
         double by_example = 0.0;
         for (const auto& row : scores) by_example += row[i] / prompts;
@@ -87,22 +88,25 @@ Variances variances(const std::vector<std::vector<double>>& scores) {
             const double rest = scores[k][i] - by_prompt[k] - by_example + all;
             within += rest * rest;
         }
+        of_examples += (by_example - all) * (by_example - all) / (examples - 1.0);
     }
+    within /= (prompts - 1.0) * (examples - 1.0);
     for (const double one : by_prompt) between += examples * (one - all) * (one - all);
     return {.between = between / (prompts - 1.0),
-            .within = within / ((prompts - 1.0) * (examples - 1.0))};
+            .within = within,
+            .examples = std::max(of_examples - within / prompts, 0.0)};
 }
 
 Spreads measured_spreads(const Job& job,
                          const Network& network,
                          const std::vector<Dataset>& splits,
                          Engine& engine,
-                         const TextFacts& facts) {
+                         const std::vector<std::string>& proposed) {
     Spreads spreads = expected_spreads();
     std::vector<std::uint64_t> examples = make_batches(job, network, splits[kTrainSplit]).batch(0);
     const std::size_t batch = examples.size();
     examples.resize(std::min(examples.size(), kExamples));
-    const std::size_t prompts = std::min(kPrompts, facts.prompts.size() + 1);
+    const std::size_t prompts = std::min(kPrompts, proposed.size() + 1);
     if (prompts < 2 || examples.size() < 2) return spreads;
 
     NetworkParameters parameters = network.initial_parameters();
@@ -110,7 +114,7 @@ Spreads measured_spreads(const Job& job,
     TaskGraph graph;
     std::vector<EvaluationTasks> tasks;
     for (std::size_t k = 0; k < prompts; ++k) {
-        if (k > 0) parameters.back().prompt = facts.prompts[k - 1];
+        if (k > 0) parameters.back().prompt = proposed[k - 1];
         tasks.push_back(add_calibrated_evaluation(graph, network,
                                                   {.parameters = parameters,
                                                    .measure = measure,
@@ -133,7 +137,9 @@ Spreads measured_spreads(const Job& job,
     const Variances found = variances(scores);
     spreads.weights =
         spreads_by_ratio(found.ratio(), prompts, scores.front().size(), ranked).weights;
-    if (found.within <= 0.0 || job.train.held_out_ranking) return spreads;
+    if (found.within <= 0.0) return spreads;
+    spreads.own_noise = std::sqrt(found.within / std::max(found.examples, 1e-9 * found.within));
+    if (job.train.held_out_ranking) return spreads;
     const double noise = std::sqrt(found.within / static_cast<double>(ranked));
     std::vector<double> means;
     for (const auto& row : scores) means.push_back(mean(row));

@@ -167,6 +167,52 @@ class Shapes(PlanTest):
         self.expect_foretold(train={"steps": 12, "eval_every": 4, "candidates": 4})
 
 
+class Depths(PlanTest):
+    """Networks of several layers: their runs are rehearsed."""
+
+    HIDDEN = {"prompt": "Say what it is about.", "residual": "{{input}}\n{{output}}", "max_tokens": 16}
+    SECOND = {"prompt": "Think.", "template": "{{prompt}} {{input}}", "max_tokens": 12}
+    LAST = {"prompt": "Is it so?", "max_tokens": LIMIT}
+
+    def expect_deep_foretold(self, *layers, posterior=None, **parts):
+        """In the mean of some seeds: how often the incumbents fall is luck."""
+        train = {"steps": 4, "candidates": 5, "batch_size": 8, "posterior": {"samples": 3, **(posterior or {})}}
+        sums = {name: [0.0, 0.0] for name in NUMBERS}
+        for seed in range(1, 3):
+            plan, used, sent = self.plan_and_train(
+                train=dict(train), network={"layers": list(layers)}, seed=seed, run=f"run-{seed}", **parts
+            )
+            self.assertEqual(sent["requests"], plan["sent"]["requests"], "it says what it cost")
+            for name in NUMBERS:
+                self.assertLessEqual(used[name], plan["total"]["most"][name], f"seed {seed} {name}")
+                sums[name][0] += plan["total"]["expected"][name]
+                sums[name][1] += used[name]
+        for name, (expected, used) in sums.items():
+            self.assertLessEqual(abs(expected / used - 1.0), TOLERANCE, f"{name} {sums}")
+
+    def test_two_layers(self):
+        self.expect_deep_foretold(self.HIDDEN, self.LAST)
+
+    def test_three_layers_by_log_prob_that_speculate(self):
+        targets = ["a letter", "the coast in the rain", "bread", "ducks and snails"]
+        parts = {"targets": targets, "classes": [], "scoring": {"objective": "log_prob"}}
+        self.expect_deep_foretold(self.HIDDEN, self.SECOND, self.LAST, posterior={"speculate": True}, **parts)
+
+    def test_two_layers_by_right_answers(self):
+        self.expect_deep_foretold(self.HIDDEN, self.LAST, classes=[], scoring={"objective": "accuracy"})
+
+    def test_chain_of_a_step_is_said(self):
+        self.write_data()
+        for posterior, length in (({}, 6), ({"speculate": True}, 4)):
+            posterior = {"samples": 2, **posterior}
+            layers = [self.HIDDEN, self.LAST]
+            self.write("job.json", job(network={"layers": layers}, train={"steps": 2, "posterior": posterior}))
+            out = self.succeed("plan", "job.json").out
+            self.assertRegex(out, f"longest chain of a step: {length} requests")
+        self.assertRegex(out, r"layer 1 writes \d+\.\d ± \d+\.\d tokens \(\d+ written for this plan\)")
+        self.assertIn("any share of right answers", out)
+
+
 class Dialects(PlanTest):
     def test_openai_without_tokeniser(self):
         self.expect_foretold("--flavour", "together", dialect="together")

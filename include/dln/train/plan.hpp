@@ -3,8 +3,8 @@
 // the longest chain of requests is that wait for each other. Rank 0 only.
 //
 // Sizes are measured: the tokeniser counts, and the model writes a few texts. What nobody can know before the
-// run, which candidates win, is drawn: the run is simulated many times by the trainer's rules. Faults, further
-// tries and second copies of requests are not in a plan.
+// run, which candidates win, is drawn: the run is simulated many times, by the trainer's rules or, with several
+// layers, by the trainer's own steps. Faults, further tries and second copies of requests are not in a plan.
 
 #include <array>
 #include <cstdint>
@@ -35,6 +35,21 @@ struct SampledLength {
     std::size_t texts = 0;  ///< how many were written
 };
 
+/// Some of the requests of a run, evenly over it.
+struct SampledRequests {
+    std::vector<ScoreRequest> scores;    ///< whole ones, as their units ask
+    std::vector<GenerateRequest> texts;  ///< of an item each
+};
+
+/// A share of the requests, each waiting for one before it.
+struct RequestChain {
+    std::int64_t scores = 0;
+    std::int64_t texts = 0;
+    [[nodiscard]] std::int64_t length() const { return scores + texts; }
+    RequestChain& operator+=(const RequestChain& other);
+    [[nodiscard]] RequestChain times(std::int64_t count) const;
+};
+
 /// What a plan rests on.
 struct PlanBasis {
     SampledLength replies;    ///< to proposals
@@ -45,8 +60,15 @@ struct PlanBasis {
     double dev_evaluations = 0.0;
     double chance = 0.0;  ///< share of the simulated runs in which only chance tells prompts apart
     bool is_chance_measured = false;
-    std::vector<std::string> prompts;  ///< that the model proposed for the plan, each once
-    Usage sent;                        ///< what making the plan cost
+    bool is_rehearsed = false;  ///< the trainer's own steps were gone through
+    /// Then how many answers were right under the initial prompts, of so many looked at.
+    double right = 0.0;
+    std::size_t answers = 0;
+    std::vector<SampledLength> latents;  ///< what hidden layers write, by layer
+    std::vector<SampledLength> samples;  ///< and posterior samples of it
+    std::vector<std::string> prompts;    ///< that the model proposed for the plan, each once
+    SampledRequests requests;            ///< of a rehearsed run
+    Usage sent;                          ///< what making the plan cost
 };
 
 struct PlanPart {
@@ -54,15 +76,6 @@ struct PlanPart {
     /// For texts of the sampled kinds no run needs more: all candidates are new, all evaluations paid, every
     /// text as long as it may be.
     PlannedWork most;
-};
-
-/// A share of the requests, each waiting for one before it.
-struct RequestChain {
-    std::int64_t scores = 0;
-    std::int64_t texts = 0;
-    [[nodiscard]] std::int64_t length() const { return scores + texts; }
-    RequestChain& operator+=(const RequestChain& other);
-    [[nodiscard]] RequestChain times(std::int64_t count) const;
 };
 
 struct Plan {
@@ -77,8 +90,9 @@ struct Plan {
     /// Nine of ten simulated runs lie between, each number for itself.
     RequestCost low;
     RequestCost high;
-    RequestChain step_chain;
-    RequestChain dev_chain;  ///< of one round
+    RequestChain step_chain;      ///< of a step that has something to learn
+    RequestChain training_chain;  ///< of all steps, in expectation
+    RequestChain dev_chain;       ///< of one round
     RequestChain test_chain;
     PlanBasis basis;
     [[nodiscard]] PlanPart total() const;
@@ -90,6 +104,8 @@ struct PlanOptions {
     /// Then how much prompts differ is measured too, with some requests for scores; its other ranks must
     /// serve. Null: assumed.
     Engine* engine = nullptr;
+    /// Scores that all rehearsals of a run together may draw: more take longer and foretell more evenly.
+    double drawn_scores = 150'000.0;
 };
 
 /// `splits` are train, dev, test. Pre: nothing is pending on `backend`.
@@ -111,14 +127,14 @@ struct PlanSpeed {
     Usage sent;
 };
 
-/// Asks `backend` for some dozens of the job's own requests, with `proposed` prompts (PlanBasis::prompts) as
-/// often as a run has them: requests of long contexts take longer. `ranks` compute beside each other where the
-/// model is in the process. Pre: nothing is pending on `backend`.
+/// Asks `backend` for some dozens of the job's own requests: those of `basis` that were sampled from a rehearsed
+/// run, else some with proposed prompts as often as a run has them: requests of long contexts take longer.
+/// `ranks` compute beside each other where the model is in the process. Pre: nothing is pending on `backend`.
 [[nodiscard]] PlanSpeed measure_speed(const Job& job,
                                       const Network& network,
                                       const std::vector<Dataset>& splits,
                                       Backend& backend,
-                                      const std::vector<std::string>& proposed,
+                                      const PlanBasis& basis,
                                       int ranks);
 
 struct PlanTime {

@@ -93,15 +93,6 @@ TEST(Plan, IsTheSameEachTime) {
     EXPECT_DOUBLE_EQ(a.total().expected.sum().input_tokens, b.total().expected.sum().input_tokens);
 }
 
-TEST(Plan, NetworkOfSeveralLayersIsPlanned) {
-    Job job = training_job();
-    job.network.layers.insert(job.network.layers.begin(), testing::layer_of("hidden"));
-    const Plan plan = planned(job, {weather(16), weather(4), weather(4)}).plan;
-    EXPECT_GT(plan.total().expected.texts.requests, plan.total().expected.scores.requests);
-    // A step: two layers forward, proposals, two layers of their scores; then dev and test.
-    EXPECT_EQ(plan.longest_chain().length(), plan.steps * (2 + 1 + 2) + (plan.steps + 1) * 2 + 2);
-}
-
 TEST(Plan, JobWithoutStepsEvaluatesOnly) {
     Job job = training_job();
     job.train.steps = 0;
@@ -114,7 +105,7 @@ Plan two_steps() {
     Plan plan;
     plan.steps = 2;
     plan.training.expected = {.scores = {200.0, 0.0, 0.0}, .texts = {20.0, 0.0, 0.0}};
-    plan.step_chain = {.scores = 2, .texts = 1};
+    plan.training_chain = RequestChain{.scores = 2, .texts = 1}.times(2);
     return plan;
 }
 
