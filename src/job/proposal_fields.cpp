@@ -61,10 +61,12 @@ Codec<ProposalTemplateSpec> proposal_template() {
         "Built in: `errors`, `induction`, `paraphrase`, `history`, `feedback` (your own words), "
         "`list` "
         "(several prompts a reply), which ask an instruct model; the first four names with "
-        "`_few_shot`, plain completions for small models; and two that ask no model and cost no "
-        "request: `edit` (phrases of a prompt: one deleted, two swapped, or one of another known "
+        "`_few_shot`, plain completions for small models; and three that ask no model and cost "
+        "no request: `edit` (phrases of a prompt: one deleted, two swapped, or one of another "
+        "known "
         "prompt added) and `crossover` (the beginning of one good prompt and the end of another; "
-        "an edit while there is only one).");
+        "an edit while there is only one), and `demonstrations` (a known prompt with some examples "
+        "of the batch written out behind it, in place of those that it has).");
     add_template_fields(
         spec, "Alternatives for `{{message}}`, cycled over the steps: one step uses one of them.");
     spec.field("share", &ProposalTemplateSpec::share, number({.high = 1e6, .low_open = true}),
@@ -143,6 +145,8 @@ Codec<ProposalSpec> proposal_fields() {
                "Most examples of each kind shown in a proposal template.")
         .field("history", &ProposalSpec::history, integer<std::size_t>(1, 1000),
                "Most tried prompts shown in `{{#history}}`, those with the best scores.")
+        .field("demonstrations", &ProposalSpec::demonstrations, integer<std::size_t>(1, 1000),
+               "Examples that a prompt of `demonstrations` ends with.")
         .field("block", &ProposalSpec::block, integer<std::size_t>(1, 100'000),
                "Proposals a unit of work.");
     return spec.build([](Reader& reader, const Json& json, ProposalSpec& value) {

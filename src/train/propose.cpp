@@ -10,6 +10,7 @@
 #include "dln/random/counter_rng.hpp"
 
 #include "train/built_in_proposals.hpp"
+#include "train/demonstrations.hpp"
 #include "train/fill_in.hpp"
 #include "train/prompt_edits.hpp"
 #include "train/proposal_shares.hpp"
@@ -50,6 +51,14 @@ std::vector<std::map<std::string, std::string>> history_for(const ProposalInput&
                            {"score", fmt::format("{:.0f}", input.history[i].score)}});
     }
     return entries;
+}
+
+std::vector<std::string> instructions_of(const std::vector<std::string>& prompts) {
+    std::vector<std::string> instructions;
+    for (const std::string& prompt : prompts) {
+        instructions.push_back(split_demonstrations(prompt).instruction);
+    }
+    return instructions;
 }
 
 }  // namespace
@@ -139,22 +148,34 @@ GenerateRequest Proposer::without_items(std::size_t prompts) const {
 
 std::string Proposer::made_prompt(const ProposalInput& input, std::size_t index) const {
     const Place at = place(index);
-    const bool is_crossover = templates_[at.template_index].spec.name == "crossover";
-    CounterRng random(
-        {.seed = input.seed,
-         .step = input.step,
-         .layer = input.layer,
-         .role = is_crossover ? RandomRole::proposal_crossover : RandomRole::proposal_edit,
-         .sample = index});
-    const std::string& start = input.prompts[at.round % input.prompts.size()];
+    const std::string& name = templates_[at.template_index].spec.name;
+    const std::string& prompt = input.prompts[at.round % input.prompts.size()];
+    const auto stream = [&](RandomRole role) {
+        return CounterRng({.seed = input.seed,
+                           .step = input.step,
+                           .layer = input.layer,
+                           .role = role,
+                           .sample = index});
+    };
+    if (name == "demonstrations") {
+        CounterRng random = stream(RandomRole::proposal_demonstrations);
+        return with_demonstrations(prompt, input.batch, spec_.demonstrations,
+                                   !input.classes.empty(), random);
+    }
+    // Phrases are those of instructions; what a prompt demonstrates stays.
+    const auto [start, demonstrations] = split_demonstrations(prompt);
+    const bool is_crossover = name == "crossover";
+    CounterRng random =
+        stream(is_crossover ? RandomRole::proposal_crossover : RandomRole::proposal_edit);
     std::vector<std::string> partners;
-    for (const std::string& good : input.good) {
+    for (const std::string& good : instructions_of(input.good)) {
         if (good != start) partners.push_back(good);
     }
-    if (is_crossover && !partners.empty()) {
-        return crossed_prompts(start, partners[random.below(partners.size())], random);
-    }
-    return edited_prompt(start, input.known, random);
+    const std::string made =
+        is_crossover && !partners.empty()
+            ? crossed_prompts(start, partners[random.below(partners.size())], random)
+            : edited_prompt(start, instructions_of(input.known), random);
+    return made.empty() ? made : made + demonstrations;
 }
 
 std::optional<GenerateItem> Proposer::item(const ProposalInput& input,

@@ -120,8 +120,9 @@ inline constexpr std::array<std::string_view, 10> kBuiltInProposals{
     "feedback",   "list"};
 
 /// Names that stand in the same list and ask no model: phrases of the prompts that are known, put together
-/// otherwise.
-inline constexpr std::array<std::string_view, 2> kLocalProposals{"edit", "crossover"};
+/// otherwise; an instruction with examples of the batch behind it.
+inline constexpr std::array<std::string_view, 3> kLocalProposals{"edit", "crossover",
+                                                                 "demonstrations"};
 
 [[nodiscard]] inline bool asks_no_model(const ProposalTemplateSpec& spec) {
     for (const std::string_view name : kLocalProposals) {
@@ -135,11 +136,12 @@ struct ProposalSpec {
     std::string feedback;  ///< the user's own words on what prompts should do; empty: none
     double temperature = 0.7;
     double top_p = 1.0;
-    int max_tokens = 48;            ///< of one prompt
-    std::vector<std::string> stop;  ///< a reply ends before the first of these
-    std::size_t examples = 6;       ///< most examples shown of each kind
-    std::size_t history = 20;       ///< most scored prompts shown in {{#history}}
-    std::size_t block = 6;          ///< generations decoded together: one unit
+    int max_tokens = 48;             ///< of one prompt
+    std::vector<std::string> stop;   ///< a reply ends before the first of these
+    std::size_t examples = 6;        ///< most examples shown of each kind
+    std::size_t history = 20;        ///< most scored prompts shown in {{#history}}
+    std::size_t demonstrations = 2;  ///< examples that a prompt of `demonstrations` ends with
+    std::size_t block = 6;           ///< generations decoded together: one unit
 };
 
 /// How posterior samples of the latents are asked for: the paper's q(h | x, y, prompts). Variables:

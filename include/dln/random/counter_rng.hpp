@@ -28,6 +28,7 @@ enum class RandomRole : std::uint64_t {
     comparison = 14,
     proposal_edit = 20,
     proposal_crossover = 21,
+    proposal_demonstrations = 22,
 };
 
 /// The whole key of a stream; two streams with different keys are independent.

@@ -60,7 +60,8 @@ TEST(Plan, ProposalsWithoutAModelCostNoRequest) {
     Job job = training_job();
     job.network.layers[0].prompts = {"Look, then think."};
     job.train.steps = 3;
-    job.train.proposals.templates = {{.name = "edit"}, {.name = "crossover"}};
+    job.train.proposals.templates = {
+        {.name = "edit"}, {.name = "crossover"}, {.name = "demonstrations"}};
     const Plan plan = planned(job).plan;
     EXPECT_DOUBLE_EQ(plan.training.expected.texts.requests, 0.0);
     EXPECT_DOUBLE_EQ(plan.training.most.texts.requests, 0.0);

@@ -176,6 +176,62 @@ TEST(Proposer, CrossoversJoinGoodPromptsAndAreEditsWhereThereIsOne) {
     EXPECT_THAT(made, ::testing::UnorderedElementsAre("A. C.", "C. A."));
 }
 
+/// Four examples, two of each class.
+ProposalInput batch_of_two_classes() {
+    ProposalInput input = known_prompts();
+    input.classes = "no, yes";
+    input.batch = {{.input = "a", .target = "yes"},
+                   {.input = "b", .target = "yes"},
+                   {.input = "c", .target = "yes"},
+                   {.input = "d", .target = "no"}};
+    return input;
+}
+
+TEST(Proposer, DemonstrationsFollowAnInstruction) {
+    ProposalSpec spec = spec_of({{.name = "demonstrations"}});
+    spec.demonstrations = 1;
+    const Proposer proposer(spec);
+    EXPECT_FALSE(proposer.asks_model());
+    ProposalInput input = batch_of_two_classes();
+    input.batch.resize(1);
+    const std::string made = proposer.made_prompt(input, 0);
+    EXPECT_EQ(made, input.prompts[0] + "\n\nExamples:\n\nInput: a\nOutput: yes");
+    // They take the place of those that are there.
+    input.prompts = {made};
+    input.batch[0].input = "z";
+    const std::string again = proposer.made_prompt(input, 0);
+    EXPECT_TRUE(again.ends_with("Examples:\n\nInput: z\nOutput: yes")) << again;
+    EXPECT_EQ(again.find("Input: a"), std::string::npos);
+    input.batch.clear();
+    EXPECT_EQ(proposer.made_prompt(input, 0), "");
+}
+
+TEST(Proposer, DemonstrationsShareClassesEvenly) {
+    const Proposer proposer(spec_of({{.name = "demonstrations"}}));
+    const ProposalInput input = batch_of_two_classes();
+    std::set<std::string> made;
+    for (std::size_t i = 0; i < 40; ++i) {
+        made.insert(proposer.made_prompt(input, i));
+        EXPECT_NE(made.rbegin()->find("Output: no"), std::string::npos);
+    }
+    EXPECT_GT(made.size(), 3U);
+    EXPECT_EQ(proposer.made_prompt(input, 5), proposer.made_prompt(input, 5));
+}
+
+TEST(Proposer, EditsAndCrossoversKeepWhatAPromptDemonstrates) {
+    const Proposer proposer(spec_of({{.name = "edit"}, {.name = "crossover"}}));
+    const std::string shown = "\n\nExamples:\n\nInput: one, two.\nOutput: yes";
+    ProposalInput input = known_prompts();
+    input.prompts = {"A. B." + shown};
+    input.known = {"A. B." + shown, "C." + shown};
+    input.good = input.known;
+    for (std::size_t i = 0; i < 40; ++i) {
+        const std::string made = proposer.made_prompt(input, i);
+        ASSERT_TRUE(made.ends_with(shown)) << made;
+        EXPECT_EQ(made.find(shown), made.size() - shown.size());
+    }
+}
+
 TEST(Proposer, ShowsExamplesByKindWithTheirOutputs) {
     const Proposer proposer(spec_of(
         {{.name = "a",
