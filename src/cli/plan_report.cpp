@@ -14,10 +14,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-bool has_prices(const Job& job) {
-    return job.backend.price_input > 0.0 || job.backend.price_output > 0.0;
-}
-
 // 12,345
 std::string whole(double number) {
     std::string digits = std::to_string(std::llround(number));

@@ -34,8 +34,10 @@ Codec<EndpointSpec> endpoint_fields() {
                "Send the key over `http` to another machine, where others may read it on its way.")
         .field("ca_file", &EndpointSpec::ca_file, text(),
                "Absolute path of the certificates to trust instead of the system's.")
-        .field("in_flight", &EndpointSpec::in_flight, integer<std::size_t>(1, 100'000),
-               "Most calls at a time, of all ranks together.")
+        .field(
+            "in_flight", &EndpointSpec::in_flight, integer<std::size_t>(1, 100'000),
+            "Most calls at a time, of all ranks together. A server that both backends name has the "
+            "limits of both.")
         .field("requests_per_minute", &EndpointSpec::requests_per_minute, integer<std::int64_t>(0),
                "Of all ranks together; 0: no limit.")
         .field("tokens_per_minute", &EndpointSpec::tokens_per_minute, integer<std::int64_t>(0),
@@ -58,7 +60,7 @@ void check_backend(Reader& reader, const Json&, BackendSpec& backend) {
 }  // namespace
 
 Codec<BackendSpec> backend_fields() {
-    ObjectCodec<BackendSpec> spec("backend", "The language model.");
+    ObjectCodec<BackendSpec> spec("backend", "A language model, and how it is asked.");
     spec.field("kind", &BackendSpec::kind,
                choice<BackendKind>({{BackendKind::embedded, "embedded"},
                                     {BackendKind::http, "http"},
@@ -123,7 +125,7 @@ Codec<BudgetSpec> budget_fields() {
         .field("tokens", &BudgetSpec::tokens, integer<std::int64_t>(0),
                "Tokens of prompts and of what is generated, as servers count them.")
         .field("money", &BudgetSpec::money, number(),
-               "In the currency of the backend's `price_input` and `price_output`.")
+               "In the currency of the backends' `price_input` and `price_output`.")
         .field("hours", &BudgetSpec::hours, number(), "Of wall time.");
     return spec.build();
 }

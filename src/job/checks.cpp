@@ -128,8 +128,7 @@ void check_train(Reader& reader, const Job& job) {
 }
 
 void check_budget(Reader& reader, const Job& job) {
-    if (job.budget.money > 0.0 && job.backend.price_input <= 0.0 &&
-        job.backend.price_output <= 0.0) {
+    if (job.budget.money > 0.0 && !has_prices(job)) {
         reader.fail(
             fmt::format("{}, but without prices it would never be spent. Expected "
                         "/backend/price_input or /backend/price_output, in money for a million "
@@ -137,6 +136,41 @@ void check_budget(Reader& reader, const Job& job) {
                         job.budget.money),
             {"budget", "money"});
     }
+}
+
+// Built-in templates have no text here, and plain ones a name that says so.
+template <class TemplateSpec>
+bool is_plain(const TemplateSpec& entry) {
+    return entry.text.empty() ? entry.name.ends_with("_few_shot") : !entry.chat;
+}
+
+template <class TemplateSpec>
+void refuse_plain(Reader& reader,
+                  const std::vector<TemplateSpec>& templates,
+                  const std::string& part) {
+    for (std::size_t t = 0; t < templates.size(); ++t) {
+        if (!is_plain(templates[t])) continue;
+        reader.fail(
+            "a plain continuation, but the backward model's dialect, \"openai-chat\", takes chat "
+            "contexts only. Expected a template with \"chat\", or another dialect.",
+            {"train", part, "templates", std::to_string(t)});
+    }
+}
+
+// What is known of a backward model without asking its servers.
+void check_backward(Reader& reader, const Job& job) {
+    const bool is_chat_only = job.backward_backend &&
+                              job.backward_backend->kind == BackendKind::http &&
+                              job.backward_backend->dialect == "openai-chat";
+    if (!is_chat_only) return;
+    refuse_plain(reader, job.train.proposals.templates, "proposals");
+    if (job.network.layers.size() == 1) return;
+    refuse_plain(reader, job.train.posterior.templates, "posterior");
+    if (!job.train.posterior.log_q) return;
+    reader.fail(
+        "\"openai-chat\" cannot score, but with /train/posterior/log_q the backward model has to "
+        "score its samples. Expected another dialect, or log_q: false.",
+        {"backward_backend", "dialect"});
 }
 
 void check_trained_layers(Reader& reader, const Job& job) {
@@ -210,6 +244,7 @@ void check_job(Reader& reader, const Job& job) {
     check_scoring(reader, job);
     check_train(reader, job);
     check_budget(reader, job);
+    check_backward(reader, job);
     check_trained_layers(reader, job);
     check_latents(reader, job);
 }

@@ -189,6 +189,8 @@ void finish_job(Reader& reader, const Json& json, Job& job) {
             }
         }
     }
+    // One model, loaded once and with one set of limits.
+    if (job.backward_backend == job.backend) job.backward_backend.reset();
     if (!reader.has_failed()) {
         check_job(reader, job);
     }
@@ -212,7 +214,13 @@ Codec<Job> whole_job() {
         .field("network", &Job::network, network(), "The stack of layers.", {.required = true})
         .field("scoring", &Job::scoring, scoring_fields(), "What a prompt is worth on an example.")
         .field("train", &Job::train, train_fields(), "The loop: propose, score, select.")
-        .field("backend", &Job::backend, backend_fields(), "The language model.")
+        .field("backend", &Job::backend, backend_fields(),
+               "The language model: the forward model, and without `backward_backend` the backward "
+               "one too.")
+        .field("backward_backend", &Job::backward_backend, nullable(backend_fields()),
+               "The backward model: the one that writes proposals and posterior samples, and that "
+               "`log_q` is scored by. It has the fields of `backend`, with defaults of their own.",
+               {.default_text = "none: `backend` does both"})
         .field("budget", &Job::budget, budget_fields(), "What the run may use in all.");
     return spec.build(finish_job);
 }

@@ -54,6 +54,25 @@ Job job_from_json(std::string_view resolved, const std::string& path) {
     return parse(resolved, path, {}, job::FileAccess::skip);
 }
 
+const BackendSpec& backward_spec(const Job& job) {
+    return job.backward_backend ? *job.backward_backend : job.backend;
+}
+
+const char* backward_pointer(const Job& job) {
+    return job.backward_backend ? kBackwardPointer : kBackendPointer;
+}
+
+bool uses_servers(const Job& job) {
+    return job.backend.kind == BackendKind::http || backward_spec(job).kind == BackendKind::http;
+}
+
+bool has_prices(const Job& job) {
+    const auto has = [](const BackendSpec& spec) {
+        return spec.price_input > 0.0 || spec.price_output > 0.0;
+    };
+    return has(job.backend) || has(backward_spec(job));
+}
+
 nlohmann::ordered_json job_to_json(const Job& job) { return job::job_codec().write(job); }
 
 std::string job_hash(const Job& job, const std::vector<std::string>& data_digests) {
@@ -66,12 +85,15 @@ std::string job_hash(const Job& job, const std::vector<std::string>& data_digest
             split.erase("path");
         }
     }
+    // As before there was a second one.
+    if (!job.backward_backend) identity.erase("backward_backend");
     // A penalty that falls to 0 over the steps depends on how many there are.
     if (!job.train.logp_penalty_decay) identity["train"].erase("steps");
     for (const auto* name : {"model", "replies", "threads", "endpoints", "served_model",
                              "prompts_a_call", "deadline_seconds", "patience_seconds", "tries",
                              "hedge_after_medians", "price_input", "price_output"}) {
         identity["backend"].erase(name);
+        if (job.backward_backend) identity["backward_backend"].erase(name);
     }
     return sha256(nlohmann::ordered_json{{"job", identity}, {"data", data_digests}}.dump());
 }

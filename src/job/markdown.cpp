@@ -51,7 +51,10 @@ complete job:
 - **The job's identity** is a hash over the resolved job and the content of its data, but not over `name`,
   `run_dir`, `keep`, `/train/steps`, `/budget`, prices, what only says where and how fast servers are asked,
   `/backend/threads` and the paths of data, model and replies: these may change between two allocations of
-  one run. A model file may move; its name and content may not change.
+  one run. A model file may move; its name and content may not change. The same holds for the backward model.
+- **Two models** may share the work: `backend` runs the layers and gives all scores that candidates are chosen
+  by, `backward_backend` writes proposals and posterior samples and, with `log_q`, scores these. A
+  `backward_backend` that says the same as `backend` is none.
 - **More steps** can be added to a run: with a larger `/train/steps` a complete run goes on from its last step
   and ends as if it had had them from the start. There is one exception: when `eval_every` does not divide the
   old number of steps, the old last step was evaluated on dev all the same, which may change what follows;

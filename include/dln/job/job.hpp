@@ -222,6 +222,7 @@ struct EndpointSpec {
     std::size_t in_flight = 16;
     std::int64_t requests_per_minute = 0;
     std::int64_t tokens_per_minute = 0;
+    friend bool operator==(const EndpointSpec&, const EndpointSpec&) = default;
 };
 
 struct BackendSpec {
@@ -247,6 +248,7 @@ struct BackendSpec {
     double price_output = 0;  ///< money for a million generated tokens
     // scripted
     std::string replies;  ///< JSON lines file of replies; empty: replies by hash
+    friend bool operator==(const BackendSpec&, const BackendSpec&) = default;
 };
 
 // ---- budget ------------------------------------------------------------------------------------
@@ -255,7 +257,7 @@ struct BackendSpec {
 struct BudgetSpec {
     std::int64_t requests = 0;  ///< Usage::requests
     std::int64_t tokens = 0;    ///< prompt and generated tokens
-    double money = 0;           ///< at the backend's prices
+    double money = 0;           ///< at the backends' prices
     double hours = 0;           ///< of wall time
 };
 
@@ -272,9 +274,25 @@ struct Job {
     NetworkSpec network;
     ScoringSpec scoring;
     TrainSpec train;
-    BackendSpec backend;
+    BackendSpec
+        backend;  ///< of the forward model, and of the backward model where it has none of its own
+    /// Of the backward model, which writes proposals and posterior samples; never equal to `backend`.
+    std::optional<BackendSpec> backward_backend;
     BudgetSpec budget;
 };
+
+/// Where the two backends stand in a job, for messages.
+inline constexpr const char* kBackendPointer = "/backend";
+inline constexpr const char* kBackwardPointer = "/backward_backend";
+
+/// A backend that asks the backward model, and where the job says so.
+[[nodiscard]] const BackendSpec& backward_spec(const Job& job);
+[[nodiscard]] const char* backward_pointer(const Job& job);
+
+/// True when some model is behind a server: its replies are paid for, and kept in a journal.
+[[nodiscard]] bool uses_servers(const Job& job);
+/// True when some backend has a price.
+[[nodiscard]] bool has_prices(const Job& job);
 
 /// "/train/steps=5" from the command line: a JSON pointer and a value (JSON, else taken as a string).
 struct Override {
@@ -302,7 +320,7 @@ struct Override {
 /// Identity of the training that a job describes: SHA-256 (hex) over the resolved job without path, name,
 /// run_dir, keep and the paths of data files, and over the digests of the splits' content, in the order
 /// train, dev, test. Steps, budget, prices and threads do not count, so that a run can be extended; nor does
-/// what names the model: the run directory holds the identity of its content.
+/// what names a model: the run directory holds the identity of its content.
 [[nodiscard]] std::string job_hash(const Job& job, const std::vector<std::string>& data_digests);
 
 }  // namespace dln

@@ -276,7 +276,7 @@ TEST_F(JobFixture, SeveralFaultsAreToldAtOnce) {
         fault(R"({"dta": {}, "network": {"layers": [{"prompt": "a", "few_shot": -1}]}})"),
         "tiny.json: /dta: unknown field. Expected one of: name, seed, run_dir, keep, data, "
         "classes, "
-        "network, scoring, train, backend, budget. Did you mean \"data\"?\n"
+        "network, scoring, train, backend, backward_backend, budget. Did you mean \"data\"?\n"
         "tiny.json: /data: missing. Expected an object.\n"
         "tiny.json: /network/layers/0/few_shot: -1 is out of range. Expected an integer from 0 to "
         "1000.");
@@ -375,6 +375,27 @@ TEST_F(JobFixture, TermsThatNeedLogProbabilitiesAreRefusedWhereOnlyRightAnswersC
     EXPECT_THAT(
         fault(kTwoLayers, {{"/scoring/objective", "accuracy"}, {"/train/logp_penalty", "0.5"}}),
         StartsWith("tiny.json: /train/logp_penalty: needs log-probabilities"));
+}
+
+TEST_F(JobFixture, BackwardModelThatCannotScoreIsRefusedOnlyWithLogQ) {
+    const Override chat{"/backward_backend",
+                        R"({"kind": "http", "endpoints": "http://h", "dialect": "openai-chat"})"};
+    EXPECT_EQ(fault(kTwoLayers, {chat}), "");
+    EXPECT_THAT(fault(kTwoLayers, {chat, {"/train/posterior/log_q", "true"}}),
+                StartsWith("tiny.json: /backward_backend/dialect: \"openai-chat\" cannot score"));
+    EXPECT_THAT(fault(kTwoLayers, {chat, {"/train/posterior/templates", "target_few_shot"}}),
+                HasSubstr("/train/posterior/templates"));
+    EXPECT_THAT(
+        fault(kValid,
+              {chat, {"/train/proposals/templates", R"([{"text": "{{prompt}}", "chat": false}])"}}),
+        AllOf(HasSubstr("/train/proposals/templates/0"), HasSubstr("chat contexts only")));
+}
+
+TEST_F(JobFixture, FaultsOfTheBackwardBackendHaveItsPlace) {
+    EXPECT_THAT(fault(kValid, {{"/backward_backend/kind", "http"}}),
+                StartsWith("tiny.json: /backward_backend/endpoints: missing"));
+    EXPECT_THAT(fault(kValid, {{"/backward_backend", "embedded"}}),
+                StartsWith("tiny.json: /backward_backend: wrong type"));
 }
 
 TEST_F(JobFixture, MutualInformationWithoutAResidualIsRefused) {

@@ -114,6 +114,30 @@ TEST_F(JobFixture, NumbersMayBeAsLargeAsTheirType) {
     EXPECT_EQ(valid_with({{"/train/steps", "1e3"}}).train.steps, 1000);
 }
 
+TEST_F(JobFixture, BackwardModelHasABackendOfItsOwn) {
+    const auto one = parse(kValid);
+    EXPECT_FALSE(one.backward_backend.has_value());
+    EXPECT_EQ(backward_spec(one), one.backend);
+    EXPECT_STREQ(backward_pointer(one), "/backend");
+    const auto job = valid_with({{"/backward_backend",
+                                  R"({"kind": "http", "endpoints": "http://127.0.0.1:8000",
+                                      "price_output": 0.5})"}});
+    EXPECT_EQ(job.backend, one.backend);
+    EXPECT_EQ(backward_spec(job).endpoints.at(0).address, "http://127.0.0.1:8000");
+    EXPECT_EQ(backward_spec(job).context_tokens, 2048);
+    EXPECT_STREQ(backward_pointer(job), "/backward_backend");
+    EXPECT_TRUE(uses_servers(job));
+    EXPECT_TRUE(has_prices(job));
+    EXPECT_FALSE(uses_servers(one));
+    EXPECT_FALSE(has_prices(one));
+}
+
+TEST_F(JobFixture, BackwardBackendThatSaysTheSameIsNone) {
+    const auto same = valid_with({{"/backward_backend", "{}"}});
+    EXPECT_FALSE(same.backward_backend.has_value());
+    EXPECT_TRUE(valid_with({{"/backward_backend/replies", "replies.jsonl"}}).backward_backend);
+}
+
 TEST_F(JobFixture, DeepNetworksAndFrozenLayersAreAccepted) {
     const auto job = valid_with(
         {{"/network/layers/0/residual", "{{input}}\nYour thoughts were: {{output}}"},
@@ -170,6 +194,7 @@ TEST_F(JobFixture, ResolvedJobIsTheSameJob) {
                                  {"/seed", "18446744073709551615"},
                                  {"/network/layers/0/residual", "{{input}}{{output}}"},
                                  {"/network/layers/0/prompts", R"(["a", {"file": "prompt.txt"}])"},
+                                 {"/backward_backend/weights", "f16"},
                                  {"/train/tie_margin", "0.1"}});
     const auto resolved = job_to_json(job);
     const auto again = parse_job(resolved.dump(), "/elsewhere/job.json");
@@ -216,6 +241,11 @@ TEST_F(JobFixture, HashIgnoresNamesPlacesStepsBudgetsAndThreads) {
                                    {"/backend/replies", "replies.jsonl"},
                                    {"/data/train/path", "moved.jsonl"}});
     EXPECT_EQ(job_hash(moved, {"d1", "d2"}), hash);
+    const auto backward = valid_with({{"/backward_backend/weights", "f16"}});
+    const auto elsewhere = valid_with({{"/backward_backend/weights", "f16"},
+                                       {"/backward_backend/price_input", "0.15"},
+                                       {"/backward_backend/model", "models/a.gguf"}});
+    EXPECT_EQ(job_hash(elsewhere, {"d1"}), job_hash(backward, {"d1"}));
 }
 
 TEST_F(JobFixture, HashSeesTrainingAndContent) {
@@ -226,6 +256,10 @@ TEST_F(JobFixture, HashSeesTrainingAndContent) {
     EXPECT_NE(job_hash(valid_with({{"/train/eval_every", "2"}}), {"d1", "d2"}), hash);
     EXPECT_NE(job_hash(valid_with({{"/backend/weights", "f16"}}), {"d1", "d2"}), hash);
     EXPECT_NE(job_hash(valid_with({{"/network/layers/0/prompt", "Odd?"}}), {"d1", "d2"}), hash);
+    const auto backward = valid_with({{"/backward_backend/weights", "f16"}});
+    EXPECT_NE(job_hash(backward, {"d1", "d2"}), hash);
+    const auto other = valid_with({{"/backward_backend/weights", "as_is"}});
+    EXPECT_NE(job_hash(other, {"d1", "d2"}), job_hash(backward, {"d1", "d2"}));
 }
 
 }  // namespace
