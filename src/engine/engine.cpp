@@ -101,11 +101,11 @@ void Engine::end_turn(bool progress, bool busy) {
 
 void Engine::run(TaskGraph& graph) {
     DLN_ASSERT(comm_.rank() == 0, "rank {} runs a graph", comm_.rank());
-    Root root(comm_, graph, next_unit_, graphs_++);
+    Root root(comm_, graph, runner_, next_unit_, graphs_++);
     bool halted = false;
     while (!root.done()) {
         if (on_turn_) on_turn_(root.progress());
-        root.set_window(runner_.wanted_units() + 1);
+        root.set_windows();
         bool progress = root.expand_ready();
         progress |= root.receive();
         // With what has just been received, before more is handed out.

@@ -44,6 +44,7 @@ struct NetworkRunner::Asked {
 // A pass goes through its layers, a request each; other units are one request.
 struct NetworkRunner::Active {
     payload::Content content;
+    ModelRole model = ModelRole::forward;
     Pass pass;
     std::vector<std::string> failures;  // by item; empty: alive
     std::vector<Asked> asked;           // of the pending request
@@ -75,16 +76,33 @@ const std::string* failure_of(std::span<const TargetScore> scores) {
 NetworkRunner::NetworkRunner(const Network& network,
                              const std::vector<Dataset>& splits,
                              Backend& backend,
-                             std::uint64_t seed)
-    : network_(network), splits_(splits), backend_(backend), seed_(seed) {}
+                             std::uint64_t seed,
+                             Backend* backward)
+    : network_(network), splits_(splits), sides_{{.backend = &backend}}, seed_(seed) {
+    if (backward != nullptr) sides_.push_back({.backend = backward});
+}
 
 NetworkRunner::~NetworkRunner() = default;
 
-std::size_t NetworkRunner::wanted_units() const { return backend_.wanted_requests(); }
+std::size_t NetworkRunner::side_of(ModelRole model) const {
+    return model == ModelRole::backward ? sides_.size() - 1 : 0;
+}
+
+std::size_t NetworkRunner::wanted_units(ModelRole model) const {
+    return sides_[side_of(model)].backend->wanted_requests();
+}
+
+BackendCounts NetworkRunner::counts() const {
+    BackendCounts counts;
+    for (const Side& side : sides_) counts += side.backend->counts();
+    return counts;
+}
 
 void NetworkRunner::start(std::uint64_t id, const std::string& bytes) {
     auto unit = std::make_unique<Active>();
-    unit->content = payload::decode(bytes);
+    payload::Work work = payload::decode(bytes);
+    unit->content = std::move(work.content);
+    unit->model = work.model;
     if (auto* evaluate = std::get_if<EvaluateUnit>(&unit->content)) {
         unit->pass = {.layer = 0,
                       .end = network_.depth(),
@@ -113,9 +131,16 @@ void NetworkRunner::start(std::uint64_t id, const std::string& bytes) {
     active_.emplace(id, std::move(unit));
 }
 
+void NetworkRunner::ask(std::uint64_t id, const Active& unit, Request request) {
+    Side& side = sides_[side_of(unit.model)];
+    ++side.pending;
+    quiet_since_ = std::chrono::steady_clock::now();
+    side.backend->submit(id, std::move(request));
+}
+
 void NetworkRunner::submit(std::uint64_t id, Active& unit) {
     if (auto* generate = std::get_if<GenerateUnit>(&unit.content)) {
-        return backend_.submit(id, std::move(generate->request));
+        return ask(id, unit, std::move(generate->request));
     }
     if (const auto* texts = std::get_if<TextUnit>(&unit.content)) {
         ScoreRequest request;
@@ -123,14 +148,14 @@ void NetworkRunner::submit(std::uint64_t id, Active& unit) {
             request.items.push_back({item.context, {item.target}});
         }
         unit.result.cells.assign(2 * texts->items.size(), 0);
-        return backend_.submit(id, std::move(request));
+        return ask(id, unit, std::move(request));
     }
     const Pass& pass = unit.pass;
     unit.failures.resize(pass.items.size());
     unit.texts.resize(pass.items.size());
     unit.result.cells.assign(
         pass.items.size() * cells_an_example(pass.measure, network_.classes().size()), 0);
-    backend_.submit(id, layer_request(unit));
+    ask(id, unit, layer_request(unit));
 }
 
 // What the layer that the pass is at has to be asked.
@@ -195,9 +220,45 @@ std::string NetworkRunner::target_of(const Pass& pass, std::size_t item) const {
                                        : std::string(splits_[pass.split][it.example].target);
 }
 
+std::vector<Completion> NetworkRunner::poll(std::chrono::milliseconds wait) {
+    const auto is_busy = [](const Side& side) { return side.pending > 0; };
+    if (std::ranges::count_if(sides_, is_busy) > 1) return poll_both(wait);
+    Side& busy = *std::ranges::max_element(sides_, {}, &Side::pending);
+    std::vector<Completion> completed = busy.backend->poll(wait);
+    busy.pending -= completed.size();
+    return completed;
+}
+
+// Neither may hold up the other: a backend that computes has one piece of its work done and is no reason to
+// wait. While servers compute for both, these are waited for in turn, each time for a small part of the time
+// since something was sent or came, so that looking at one makes replies of the other hardly later.
+std::vector<Completion> NetworkRunner::poll_both(std::chrono::milliseconds wait) {
+    using std::chrono::milliseconds;
+    constexpr int kPart = 20;
+    constexpr milliseconds kShortest{1};
+    const bool computes = std::ranges::any_of(
+        sides_, [](const Side& side) { return side.backend->computes_in_poll(); });
+    waited_for_ = 1 - waited_for_;
+    Side& last = sides_[waited_for_];
+    Side& first = sides_[1 - waited_for_];
+    std::vector<Completion> completed = first.backend->poll(milliseconds(0));
+    first.pending -= completed.size();
+    const auto quiet = std::chrono::steady_clock::now() - quiet_since_;
+    const milliseconds slice =
+        computes || !completed.empty()
+            ? milliseconds(0)
+            : std::min(std::max(std::chrono::duration_cast<milliseconds>(quiet / kPart), kShortest),
+                       wait);
+    std::vector<Completion> more = last.backend->poll(slice);
+    last.pending -= more.size();
+    std::ranges::move(more, std::back_inserter(completed));
+    if (!completed.empty()) quiet_since_ = std::chrono::steady_clock::now();
+    return completed;
+}
+
 std::vector<UnitRunner::Finished> NetworkRunner::advance(std::chrono::milliseconds wait) {
     std::vector<Finished> finished;
-    for (const Completion& completion : backend_.poll(wait)) {
+    for (const Completion& completion : poll(wait)) {
         const auto found = active_.find(completion.id);
         DLN_ASSERT(found != active_.end(), "a completion for unit {}, which is not active",
                    completion.id);
@@ -226,7 +287,7 @@ bool NetworkRunner::take(std::uint64_t id, Active& unit, const Completion& compl
         take_outputs(unit, std::get<GenerateReply>(completion.reply));
     }
     if (++unit.pass.layer < unit.pass.end) {
-        backend_.submit(id, layer_request(unit));
+        ask(id, unit, layer_request(unit));
         return false;
     }
     if (unit.pass.want_texts) {

@@ -121,18 +121,25 @@ GenerateUnit generate_from(const json& value) {
     return unit;
 }
 
-}  // namespace
-
-std::string encode(const Content& content) {
-    return cbor::encode(std::visit([](const auto& unit) { return to_json(unit); }, content));
-}
-
-Content decode(const std::string& bytes) {
-    const json value = json::from_cbor(bytes);
+Content content_from(const json& value) {
     if (value[0] == "evaluate") return evaluate_from(value);
     if (value[0] == "layer") return layer_from(value);
     if (value[0] == "text") return text_unit_from(value);
     return generate_from(value);
+}
+
+}  // namespace
+
+std::string encode(const Work& work) {
+    return cbor::encode(
+        json::array({static_cast<int>(work.model),
+                     std::visit([](const auto& unit) { return to_json(unit); }, work.content)}));
+}
+
+Work decode(const std::string& bytes) {
+    const json value = json::from_cbor(bytes);
+    return {.content = content_from(value[1]),
+            .model = static_cast<ModelRole>(value[0].get<int>())};
 }
 
 }  // namespace payload
@@ -167,8 +174,10 @@ std::vector<Entry> block_of(const std::vector<Entry>& all, std::size_t first, st
 }
 
 // Without an affinity units have nothing in common with each other.
-Unit unit_of(const payload::Content& content, std::optional<std::uint64_t> affinity) {
-    Unit unit{.payload = payload::encode(content)};
+Unit unit_of(payload::Content content,
+             ModelRole model,
+             std::optional<std::uint64_t> affinity) {
+    Unit unit{.payload = payload::encode({std::move(content), model}), .model = model};
     unit.affinity = affinity ? *affinity : XXH3_64bits(unit.payload.data(), unit.payload.size());
     return unit;
 }
@@ -181,6 +190,7 @@ std::vector<Unit> cut(Whole part,
                       const std::vector<Entry>& all,
                       std::size_t block,
                       std::size_t width,
+                      ModelRole model,
                       std::optional<std::uint64_t> affinity = std::nullopt,
                       const Inseparable& are_inseparable = kAllMayPart) {
     std::vector<Unit> units;
@@ -191,7 +201,7 @@ std::vector<Unit> cut(Whole part,
             ++count;
         }
         part.*member = block_of(all, first, count);
-        Unit unit = unit_of(part, affinity);
+        Unit unit = unit_of(part, model, affinity);
         unit.first_cell = first * width;
         unit.cells = count * width;
         units.push_back(std::move(unit));
@@ -205,35 +215,37 @@ std::vector<Unit> make_evaluate_units(const EvaluateUnit& whole,
                                       std::size_t block,
                                       std::size_t classes) {
     return cut(whole, &EvaluateUnit::examples, whole.examples, block,
-               cells_an_example(whole.measure, classes), affinity_of(whole.parameters.back()));
+               cells_an_example(whole.measure, classes), ModelRole::forward,
+               affinity_of(whole.parameters.back()));
 }
 
 std::vector<Unit> make_layer_units(const LayerUnit& whole, std::size_t block, std::size_t classes) {
     return cut(whole, &LayerUnit::items, whole.items, block,
-               cells_an_example(whole.measure, classes), affinity_of(whole.parameters),
-               [&whole](const LayerItem& a, const LayerItem& b) {
+               cells_an_example(whole.measure, classes), ModelRole::forward,
+               affinity_of(whole.parameters), [&whole](const LayerItem& a, const LayerItem& b) {
                    return have_one_context(whole.layer, a, b);
                });
 }
 
-std::vector<Unit> make_text_units(const TextUnit& whole, std::size_t block) {
-    return cut(whole, &TextUnit::items, whole.items, block, cells_an_example(Measure::target, 0));
+std::vector<Unit> make_text_units(const TextUnit& whole, std::size_t block, ModelRole model) {
+    return cut(whole, &TextUnit::items, whole.items, block, cells_an_example(Measure::target, 0),
+               model);
 }
 
-std::vector<Unit> make_generate_units(const GenerateUnit& whole, std::size_t block) {
+std::vector<Unit> make_generate_units(const GenerateUnit& whole, std::size_t block, ModelRole model) {
     std::vector<Unit> units;
     GenerateUnit part = whole;
     for (std::size_t first = 0; first < whole.request.items.size(); first += block) {
         part.request.items = block_of(whole.request.items, first, block);
         if (!whole.places.empty()) part.places = block_of(whole.places, first, block);
-        units.push_back(unit_of(part, std::nullopt));
+        units.push_back(unit_of(part, model, std::nullopt));
     }
     return units;
 }
 
-Unit make_generate_unit(const GenerateUnit& whole) {
+Unit make_generate_unit(const GenerateUnit& whole, ModelRole model) {
     DLN_ASSERT(!whole.request.items.empty(), "a unit without items");
-    return std::move(make_generate_units(whole, whole.request.items.size()).front());
+    return std::move(make_generate_units(whole, whole.request.items.size(), model).front());
 }
 
 }  // namespace dln

@@ -10,17 +10,31 @@ namespace dln {
 
 Root::Root(Communicator& comm,
            TaskGraph& graph,
+           const UnitRunner& runner,
            std::uint64_t first_unit,
            std::uint64_t graph_number)
     : comm_(comm),
       graph_(graph),
-      scheduler_(comm.size()),
+      runner_(runner),
+      schedulers_(runner.has_backward() ? 2 : 1, Scheduler(comm.size())),
       next_unit_(first_unit),
       graph_number_(graph_number) {}
 
+Scheduler& Root::scheduler_of(ModelRole model) {
+    return schedulers_[model == ModelRole::backward ? schedulers_.size() - 1 : 0];
+}
+
+void Root::set_windows() {
+    for (const ModelRole model : {ModelRole::forward, ModelRole::backward}) {
+        scheduler_of(model).set_window(runner_.wanted_units(model) + 1);
+    }
+}
+
 bool Root::nothing_is_under_way() const {
-    for (int rank = 0; rank < comm_.size(); ++rank) {
-        if (scheduler_.held_by(rank) > 0) return false;
+    for (const Scheduler& scheduler : schedulers_) {
+        for (int rank = 0; rank < comm_.size(); ++rank) {
+            if (scheduler.held_by(rank) > 0) return false;
+        }
     }
     return !graph_.has_ready() && std::ranges::none_of(tasks_, [](const auto& entry) {
         return entry.second.wants_sum || entry.second.sum;
@@ -47,7 +61,8 @@ bool Root::expand_ready() {
         progress_.units_known += expanded.units.size();
         task.results.resize(expanded.units.size());
         for (std::size_t i = 0; i < expanded.units.size(); ++i) {
-            scheduler_.add(next_unit_, expanded.units[i].affinity, expanded.can_wait);
+            scheduler_of(expanded.units[i].model)
+                .add(next_unit_, expanded.units[i].affinity, expanded.can_wait);
             units_[next_unit_++] = {expanded.id, i, std::move(expanded.units[i])};
         }
     }
@@ -74,40 +89,50 @@ bool Root::hand_out(const std::function<void(Own)>& take_own) {
     // One a rank in turn, so that the first ranks do not take everything.
     for (bool gave = true; gave;) {
         gave = false;
-        for (int rank = 0; rank < comm_.size(); ++rank) {
-            if (rank == 0 && own == kUnitsATurn) {
-                has_more_ = scheduler_.has_ready();
-                continue;
+        for (Scheduler& scheduler : schedulers_) {
+            for (int rank = 0; rank < comm_.size(); ++rank) {
+                if (rank == 0 && own == kUnitsATurn) {
+                    has_more_ = has_more_ || scheduler.has_ready();
+                    continue;
+                }
+                const auto id = scheduler.next_for(rank);
+                if (!id) continue;
+                gave = did = true;
+                own += rank == 0 ? 1 : 0;
+                give(rank, *id, take_own);
             }
-            const auto id = scheduler_.next_for(rank);
-            if (!id) continue;
-            gave = did = true;
-            PendingUnit& pending = units_.at(*id);
-            if (rank == 0) {
-                ++own;
-                take_own({.id = *id,
-                          .task = global_id(pending.task),
-                          .first_cell = pending.unit.first_cell,
-                          .payload = std::move(pending.unit.payload)});
-                continue;
-            }
-            comm_.send(rank, wire::encode_order({.kind = wire::OrderKind::unit,
-                                                 .task = global_id(pending.task),
-                                                 .unit = *id,
-                                                 .first_cell = pending.unit.first_cell,
-                                                 .cells = pending.unit.cells,
-                                                 .payload = std::move(pending.unit.payload)}));
         }
     }
     return did;
 }
 
+void Root::give(int rank, std::uint64_t id, const std::function<void(Own)>& take_own) {
+    PendingUnit& pending = units_.at(id);
+    if (rank == 0) {
+        take_own({.id = id,
+                  .task = global_id(pending.task),
+                  .first_cell = pending.unit.first_cell,
+                  .payload = std::move(pending.unit.payload)});
+        return;
+    }
+    comm_.send(rank, wire::encode_order({.kind = wire::OrderKind::unit,
+                                         .task = global_id(pending.task),
+                                         .unit = id,
+                                         .first_cell = pending.unit.first_cell,
+                                         .cells = pending.unit.cells,
+                                         .payload = std::move(pending.unit.payload)}));
+}
+
 void Root::unit_finished(int rank, std::uint64_t id, UnitResult result) {
     const auto found = units_.find(id);
     DLN_ASSERT(found != units_.end(), "rank {} finished unit {}, which nobody has", rank, id);
-    scheduler_.finished(rank);
+    const ModelRole model = found->second.unit.model;
+    scheduler_of(model).finished(rank);
     ++progress_.units_done;
     progress_.usage += result.usage;
+    if (model == ModelRole::backward && runner_.has_backward()) {
+        progress_.backward_usage += result.usage;
+    }
     PendingTask& task = tasks_.at(found->second.task);
     task.results[found->second.place] = std::move(result);
     const TaskId task_id = found->second.task;

@@ -21,10 +21,12 @@ inline constexpr std::size_t kUnitsATurn = 16;
 
 class Root {
   public:
-    /// `first_unit`: units are numbered on from here, over all graphs of a run. `graph_number` keeps the
-    /// task ids of one graph apart from those of another on the other ranks.
+    /// `runner` is this rank's: others want as many units. `first_unit`: units are numbered on from here,
+    /// over all graphs of a run. `graph_number` keeps the task ids of one graph apart from those of another
+    /// on the other ranks. All must outlive this object.
     Root(Communicator& comm,
          TaskGraph& graph,
+         const UnitRunner& runner,
          std::uint64_t first_unit,
          std::uint64_t graph_number);
 
@@ -36,8 +38,9 @@ class Root {
         std::string payload;
     };
 
-    /// Units that a rank may hold at once: those that keep it busy, and one that is on its way.
-    void set_window(std::size_t window) { scheduler_.set_window(window); }
+    /// Units that a rank may hold at once follow from what the runner wants by now: for each backend those
+    /// that keep it busy, and one that is on its way.
+    void set_windows();
     [[nodiscard]] bool done() const noexcept { return graph_.complete(); }
     [[nodiscard]] std::uint64_t next_unit() const noexcept { return next_unit_; }
     [[nodiscard]] const EngineProgress& progress() const noexcept { return progress_; }
@@ -71,12 +74,16 @@ class Root {
         bool wants_sum = false;
         std::unique_ptr<PendingSum> sum;
     };
+    [[nodiscard]] Scheduler& scheduler_of(ModelRole model);
+    void give(int rank, std::uint64_t id, const std::function<void(Own)>& take_own);
     void finish(TaskId id, std::vector<std::int64_t> table);
     [[nodiscard]] TaskId global_id(TaskId id) const noexcept { return (graph_number_ << 32) + id; }
 
     Communicator& comm_;
     TaskGraph& graph_;
-    Scheduler scheduler_;
+    const UnitRunner& runner_;
+    // One a backend, so that no unit waits behind those of the other model: the forward model's first.
+    std::vector<Scheduler> schedulers_;
     std::uint64_t next_unit_;
     std::uint64_t graph_number_;
     EngineProgress progress_;

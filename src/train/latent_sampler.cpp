@@ -54,7 +54,7 @@ void LatentSampler::sample_layer(std::shared_ptr<const Draw> draw, std::size_t l
                                                    .purpose = TextPurpose::sample,
                                                    .layer = layer,
                                                    .places = places_of(*asked)},
-                                                  posterior.block);
+                                                  posterior.block, ModelRole::backward);
     const TaskId task = graph_.add(
         {.needs = {}, .expand = [units = std::move(units)] { return units; }, .cells = 0});
     tasks_.push_back(task);
@@ -176,7 +176,8 @@ std::vector<TaskId> LatentSampler::score_samples(const PositionGroup& group) {
         const std::size_t width = 2 * whole.items.size();
         scored.task = graph_.add(
             {.needs = {},
-             .expand = [whole = std::move(whole), block] { return make_text_units(whole, block); },
+             .expand = [whole = std::move(whole),
+                        block] { return make_text_units(whole, block, ModelRole::backward); },
              .cells = width});
         tasks.push_back(scored.task);
         tasks_.push_back(scored.task);

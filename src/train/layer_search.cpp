@@ -183,7 +183,7 @@ std::vector<Unit> LayerSearch::proposal_units(const std::vector<ProposalRequest>
     for (const ProposalRequest& one : block.asked) {
         unit.places.push_back({.example = 0, .index = one.proposals.front()});
     }
-    return {make_generate_unit(unit)};
+    return {make_generate_unit(unit, ModelRole::backward)};
 }
 
 void LayerSearch::does_not_fit(const ProposalRequest& request, int needed) {

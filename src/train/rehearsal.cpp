@@ -28,7 +28,7 @@ class RehearsalRunner : public UnitRunner {
                     std::uint64_t seed)
         : stand_in_(stand_in), inner_(network, splits, stand_in, seed) {}
     void start(std::uint64_t id, const std::string& bytes) override {
-        stand_in_.expect(id, payload::decode(bytes));
+        stand_in_.expect(id, payload::decode(bytes).content);
         inner_.start(id, bytes);
     }
     [[nodiscard]] std::vector<Finished> advance(std::chrono::milliseconds wait) override {

@@ -145,7 +145,8 @@ TEST(EngineOverRanks, HaltCountsAllRanksAndLeavesNoUnitUnderWay) {
             engine.run(graph);
             FAIL() << "not halted";
         } catch (const EngineHalted& halted) {
-            const auto window = static_cast<std::int64_t>(runner.wanted_units() + 1);
+            const auto window =
+                static_cast<std::int64_t>(runner.wanted_units(ModelRole::forward) + 1);
             EXPECT_GE(halted.progress().usage.calls, 50);
             EXPECT_LE(halted.progress().usage.calls, 50 + world().size() * window);
         }
@@ -297,6 +298,74 @@ TEST(EngineOverRanks, EvaluationOfANetworkIsEqualOnAnyNumberOfRanks) {
             EXPECT_EQ(over_ranks.results[i].first_failure, wanted.results[i].first_failure);
         }
         EXPECT_NE(wanted.results[0].table, wanted.results[1].table);
+    });
+}
+
+/// An evaluation by the forward model beside texts and their scores by the backward one, which the texts go on to.
+std::vector<TaskResult> two_models_at_work(Engine& engine) {
+    TaskGraph graph;
+    const EvaluateUnit what{.parameters = {{"H", 0}, {"P", 0}},
+                            .measure = Measure::classes,
+                            .split = 0,
+                            .examples = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10},
+                            .step = 3,
+                            .want_texts = true};
+    graph.add({.needs = {},
+               .expand = [what] { return make_evaluate_units(what, 2, 2); },
+               .cells = what.examples.size() * 3});
+    GenerateRequest asked{.items = {}, .max_tokens = 8, .temperature = 1.0};
+    for (std::uint64_t i = 0; i < 9; ++i) asked.items.push_back({{.text = "Write it"}, i});
+    const TaskId write =
+        graph.add({.needs = {},
+                   .expand = [asked] { return make_generate_units(asked, 2, ModelRole::backward); },
+                   .cells = 0});
+    graph.add({.needs = {write},
+               .expand =
+                   [&graph, write] {
+                       TextUnit texts;
+                       for (const auto& unit : graph.result(write).texts) {
+                           for (const auto& text : unit) {
+                               texts.items.push_back({{.text = "Write it"}, text});
+                           }
+                       }
+                       return make_text_units(texts, 2, ModelRole::backward);
+                   },
+               .cells = 9 * 2});
+    engine.run(graph);
+    std::vector<TaskResult> results;
+    for (TaskId task = 0; task < graph.size(); ++task) results.push_back(graph.result(task));
+    return results;
+}
+
+TEST(EngineOverRanks, TwoModelsGiveTheSameOnAnyNumberOfRanks) {
+    const std::vector<Dataset> splits{numbers(11)};
+    const Network network(two_layers(), {});
+    const std::vector<std::string> written{testing::says("Write it", "the backward model's text")};
+    const auto forward = make_scripted_backend({.context_tokens = 90, .latency_polls = 4});
+    const auto backward = testing::scripted(written, {.latency_polls = 7});
+    NetworkRunner runner(network, splits, *forward, 11, backward.get());
+    Engine engine(world(), runner);
+    on_root(engine, [&] {
+        EngineProgress last;
+        engine.on_turn([&last](const EngineProgress& progress) { last = progress; });
+        const std::vector<TaskResult> over_ranks = two_models_at_work(engine);
+        engine.on_turn({});
+        const auto one_forward = make_scripted_backend({.context_tokens = 90});
+        const auto one_backward = testing::scripted(written);
+        NetworkRunner alone(network, splits, *one_forward, 11, one_backward.get());
+        const auto local = make_local_communicator();
+        Engine one(*local, alone);
+        const std::vector<TaskResult> wanted = two_models_at_work(one);
+        Usage backward_usage;
+        for (std::size_t i = 0; i < wanted.size(); ++i) {
+            EXPECT_EQ(over_ranks[i].table, wanted[i].table);
+            EXPECT_EQ(over_ranks[i].texts, wanted[i].texts);
+            EXPECT_EQ(over_ranks[i].usage, wanted[i].usage);
+            if (i > 0) backward_usage += wanted[i].usage;
+        }
+        EXPECT_EQ(wanted[1].texts.at(0).at(0), "the backward model's text");
+        EXPECT_GT(last.backward_usage.calls, 0);
+        EXPECT_LE(last.backward_usage.calls, backward_usage.calls);
     });
 }
 

@@ -30,7 +30,8 @@ struct EngineTimes {
 struct EngineProgress {
     std::size_t units_known = 0;
     std::size_t units_done = 0;
-    Usage usage;  ///< of the units that are done
+    Usage usage;           ///< of the units that are done
+    Usage backward_usage;  ///< the backward model's part of it, where that has a backend of its own
 };
 
 /// Thrown by Engine::run() when halt_when() ended it. No unit is under way any more, on any rank.

@@ -1,7 +1,8 @@
 #pragma once
 // Units of a network: evaluating it, or one layer of it, over a block of examples; drawing generations and
-// scoring texts that rank 0 asks for. Each rank has its own runner over its own backend; the data are on
-// every rank, so only indices, prompts, latents and results travel.
+// scoring texts that rank 0 asks for. Each rank has its own runner over its own backends; the data are on
+// every rank, so only indices, prompts, latents and results travel. Evaluations are the forward model's; texts
+// say which model they are for.
 
 #include <cstdint>
 #include <map>
@@ -107,32 +108,48 @@ struct GenerateUnit {
                                                  std::size_t classes);
 
 /// Units of at most `block` texts, two cells a text.
-[[nodiscard]] std::vector<Unit> make_text_units(const TextUnit& whole, std::size_t block);
+[[nodiscard]] std::vector<Unit> make_text_units(const TextUnit& whole,
+                                                std::size_t block,
+                                                ModelRole model);
 
 /// Units that draw at most `block` of the request's items each; their texts are the outputs. A failed item gives
 /// an empty text and counts as a failure.
-[[nodiscard]] std::vector<Unit> make_generate_units(const GenerateUnit& whole, std::size_t block);
+[[nodiscard]] std::vector<Unit> make_generate_units(const GenerateUnit& whole,
+                                                    std::size_t block,
+                                                    ModelRole model);
 /// The same, all items in one unit.
-[[nodiscard]] Unit make_generate_unit(const GenerateUnit& whole);
+[[nodiscard]] Unit make_generate_unit(const GenerateUnit& whole, ModelRole model);
 
 class NetworkRunner : public UnitRunner {
   public:
     /// All must outlive the runner; `splits` are what EvaluateUnit::split indexes. `seed` is the job's.
+    /// `backward` is the backward model's backend; null: `backend` is both models'.
     NetworkRunner(const Network& network,
                   const std::vector<Dataset>& splits,
                   Backend& backend,
-                  std::uint64_t seed);
+                  std::uint64_t seed,
+                  Backend* backward = nullptr);
     ~NetworkRunner() override;
 
     void start(std::uint64_t id, const std::string& payload) override;
     [[nodiscard]] std::vector<Finished> advance(std::chrono::milliseconds wait) override;
-    [[nodiscard]] std::size_t wanted_units() const override;
-    [[nodiscard]] BackendCounts counts() const override { return backend_.counts(); }
+    [[nodiscard]] std::size_t wanted_units(ModelRole model) const override;
+    [[nodiscard]] bool has_backward() const override { return sides_.size() > 1; }
+    [[nodiscard]] BackendCounts counts() const override;
 
   private:
     struct Pass;
     struct Asked;
     struct Active;
+    // A backend, and how many requests it has.
+    struct Side {
+        Backend* backend = nullptr;
+        std::size_t pending = 0;
+    };
+    [[nodiscard]] std::size_t side_of(ModelRole model) const;
+    void ask(std::uint64_t id, const Active& unit, Request request);
+    [[nodiscard]] std::vector<Completion> poll(std::chrono::milliseconds wait);
+    [[nodiscard]] std::vector<Completion> poll_both(std::chrono::milliseconds wait);
     void submit(std::uint64_t id, Active& unit);
     [[nodiscard]] Request layer_request(Active& unit) const;
     void take_outputs(Active& unit, const GenerateReply& reply) const;
@@ -148,8 +165,10 @@ class NetworkRunner : public UnitRunner {
 
     const Network& network_;
     const std::vector<Dataset>& splits_;
-    Backend& backend_;
+    std::vector<Side> sides_;  // the forward model's, and the backward model's where it has its own
     std::uint64_t seed_;
+    std::size_t waited_for_ = 0;                         // a side
+    std::chrono::steady_clock::time_point quiet_since_;  // something was sent or came
     std::map<std::uint64_t, std::unique_ptr<Active>> active_;
 };
 

@@ -10,7 +10,12 @@
 namespace dln::payload {
 
 using Content = std::variant<EvaluateUnit, LayerUnit, TextUnit, GenerateUnit>;
-[[nodiscard]] std::string encode(const Content& content);
-[[nodiscard]] Content decode(const std::string& bytes);
+/// A unit, and the model that computes it.
+struct Work {
+    Content content;
+    ModelRole model = ModelRole::forward;
+};
+[[nodiscard]] std::string encode(const Work& work);
+[[nodiscard]] Work decode(const std::string& bytes);
 
 }  // namespace dln::payload

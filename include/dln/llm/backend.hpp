@@ -131,6 +131,8 @@ class Backend {
     /// Makes progress for one bounded piece of work (one llama.cpp decode, one poll of the sockets, at
     /// most `timeout` of waiting) and returns what has been completed.
     [[nodiscard]] virtual std::vector<Completion> poll(std::chrono::milliseconds timeout) = 0;
+    /// False: poll waits for what others compute. True: the work is done in poll, which never waits.
+    [[nodiscard]] virtual bool computes_in_poll() const noexcept { return true; }
     /// How many requests should be pending to keep the backend busy.
     [[nodiscard]] virtual std::size_t wanted_requests() const noexcept = 0;
     /// Tokens of the context as it would be sent, chat template included.

@@ -169,6 +169,8 @@ class HttpBackend : public Backend {
         return completed;
     }
 
+    [[nodiscard]] bool computes_in_poll() const noexcept override { return false; }
+
     [[nodiscard]] std::size_t wanted_requests() const noexcept override {
         return wanted_exchanges(client_.counters(), client_.most_in_flight());
     }

@@ -14,12 +14,16 @@
 namespace dln {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using testing::fake_table;
 using testing::fake_text;
 using testing::fake_unit;
 using testing::fake_units;
+using testing::FakeRunner;
 using ::testing::IsEmpty;
+using ::testing::Le;
 using ::testing::SizeIs;
 
 Task task_of(std::vector<Unit> units, std::size_t cells, std::vector<TaskId> needs = {}) {
@@ -134,7 +138,7 @@ TEST_F(EngineTest, HaltedRunEndsWhatIsUnderWayAndGivesOutNothingMore) {
         const auto done = static_cast<std::size_t>(halted.progress().usage.calls);
         EXPECT_THAT(runner().order(), SizeIs(done)) << "all that was begun has ended";
         EXPECT_GE(done, 10U);
-        EXPECT_LE(done, 10 + runner().wanted_units() + 1);
+        EXPECT_LE(done, 10 + runner().wanted_units(ModelRole::forward) + 1);
     }
     EXPECT_FALSE(graph().complete());
 }
@@ -153,6 +157,50 @@ TEST_F(EngineTest, HaltedFromTheBeginningComputesNothing) {
     engine().halt_when([](const EngineProgress&) { return true; });
     EXPECT_THROW(run(), EngineHalted);
     EXPECT_THAT(runner().order(), IsEmpty());
+}
+
+/// Units from number 1000 on are the backward model's, which has a backend of its own.
+class TwoSidedRunner : public FakeRunner {
+  public:
+    void start(std::uint64_t id, const std::string& payload) override {
+        const bool is_backward = payload.find(' ') >= 4;
+        (is_backward ? backward_ : forward_).push_back(id);
+        if (is_backward) forward_before_.push_back(forward_.size());
+        FakeRunner::start(id, payload);
+    }
+    [[nodiscard]] std::size_t wanted_units(ModelRole model) const override {
+        return model == ModelRole::forward ? 3 : 6;
+    }
+    [[nodiscard]] bool has_backward() const override { return true; }
+    /// For each unit of the backward model: how many of the forward one had been started by then.
+    [[nodiscard]] const std::vector<std::size_t>& forward_before() const { return forward_before_; }
+
+  private:
+    std::vector<std::uint64_t> forward_;
+    std::vector<std::uint64_t> backward_;
+    std::vector<std::size_t> forward_before_;
+};
+
+TEST(EngineWithTwoModels, NoUnitWaitsBehindThoseOfTheOtherModel) {
+    const auto comm = make_local_communicator();
+    TwoSidedRunner runner;
+    Engine engine(*comm, runner);
+    TaskGraph graph;
+    const TaskId first = graph.add(task_of(fake_units(60, 1), 60));
+    std::vector<Unit> units;
+    for (int i = 0; i < 5; ++i) {
+        units.push_back(fake_unit(1000 + i, static_cast<std::size_t>(i), 1));
+        units.back().model = ModelRole::backward;
+    }
+    const TaskId second = graph.add(task_of(units, 5));
+    Usage seen;
+    engine.on_turn([&seen](const EngineProgress& progress) { seen = progress.backward_usage; });
+    engine.run(graph);
+    EXPECT_EQ(graph.result(first).table, fake_table(60, 1));
+    EXPECT_THAT(graph.result(second).table, ElementsAre(100000, 100100, 100200, 100300, 100400));
+    // All at once, beside the four units that the forward model may hold.
+    EXPECT_THAT(runner.forward_before(), AllOf(SizeIs(5), Each(Le(4U))));
+    EXPECT_EQ(seen, graph.result(second).usage);
 }
 
 TEST_F(EngineTest, AnotherGraphRunsAfterAHalt) {

@@ -68,7 +68,7 @@ class FakeRunner : public UnitRunner {
         return finished;
     }
 
-    [[nodiscard]] std::size_t wanted_units() const override { return 3; }
+    [[nodiscard]] std::size_t wanted_units(ModelRole) const override { return 3; }
     /// Units that this runner has completed, in order.
     [[nodiscard]] const std::vector<std::uint64_t>& order() const { return order_; }
 

@@ -226,7 +226,7 @@ TEST_F(NetworkRunnerTest, GenerationUnitReturnsItsTextsAndCountsFailures) {
          {std::string("one"), std::string(400, 'x'), std::string("two")}) {
         request.items.push_back({{.text = text}, 1});
     }
-    const UnitResult result = run(make_generate_unit({.request = request}));
+    const UnitResult result = run(make_generate_unit({.request = request}, ModelRole::backward));
     EXPECT_THAT(result.texts, ElementsAre("1", "", "2"));
     EXPECT_EQ(result.failures, 1);
     EXPECT_THAT(result.first_failure, HasSubstr("exceeds"));
@@ -320,7 +320,7 @@ TEST_F(NetworkRunnerTest, TextUnitScoresTextsAndCountsFailures) {
         make_text_units({.items = {{{.text = "one"}, "\na b"},
                                    {{.text = std::string(400, 'x')}, "\nc"},
                                    {{.text = "one"}, "\na b"}}},
-                        2);
+                        2, ModelRole::backward);
     ASSERT_THAT(units, SizeIs(2));
     const UnitResult first = run(units[0]);
     EXPECT_THAT(first.cells, ElementsAre(-kOne / 2, 1, 0, 0));
@@ -353,7 +353,7 @@ TEST(EvaluateUnits, CoverTheExamplesInBlocksWithCellsSideBySide) {
         EXPECT_EQ(units[u].first_cell, u * 8);
         EXPECT_EQ(units[u].cells, u < 2 ? 8U : 4U);
         EXPECT_EQ(units[u].affinity, units[0].affinity);
-        const auto part = std::get<EvaluateUnit>(payload::decode(units[u].payload));
+        const auto part = std::get<EvaluateUnit>(payload::decode(units[u].payload).content);
         examples.insert(examples.end(), part.examples.begin(), part.examples.end());
     }
     EXPECT_THAT(examples, ElementsAre(9, 8, 7, 6, 5));

@@ -65,7 +65,9 @@ TEST(Payload, EvaluationComesBack) {
                       .step = 12,
                       .want_texts = true};
     for (const std::string& prompt : awkward_texts()) unit.parameters.push_back({prompt, 3});
-    const auto back = std::get<EvaluateUnit>(payload::decode(payload::encode(unit)));
+    const payload::Work work = payload::decode(payload::encode({.content = unit}));
+    const auto back = std::get<EvaluateUnit>(work.content);
+    EXPECT_EQ(work.model, ModelRole::forward);
     EXPECT_TRUE(back.parameters == unit.parameters);
     EXPECT_EQ(back.measure, Measure::correct);
     EXPECT_EQ(back.split, 2U);
@@ -84,11 +86,14 @@ TEST(Payload, GenerationComesBackToTheLastBit) {
         request.items.push_back(
             {{.text = text, .chat = true, .shared_bytes = 3}, 0xfedcba9876543210U});
     }
-    const auto unit = std::get<GenerateUnit>(
-        payload::decode(payload::encode(GenerateUnit{.request = request,
-                                                     .purpose = TextPurpose::sample,
-                                                     .layer = 2,
-                                                     .places = {{.example = 7, .index = 3}}})));
+    const payload::Work work =
+        payload::decode(payload::encode({.content = GenerateUnit{.request = request,
+                                                                 .purpose = TextPurpose::sample,
+                                                                 .layer = 2,
+                                                                 .places = {{.example = 7, .index = 3}}},
+                                         .model = ModelRole::backward}));
+    EXPECT_EQ(work.model, ModelRole::backward);
+    const auto unit = std::get<GenerateUnit>(work.content);
     EXPECT_EQ(unit.purpose, TextPurpose::sample);
     EXPECT_EQ(unit.layer, 2U);
     ASSERT_EQ(unit.places.size(), 1U);
