@@ -21,10 +21,10 @@ constexpr const char* kBeginTexts[] = {"<|im_start|>", "<|endoftext|>", "<s>", "
 
 enum class Outcome { works, disagrees, cannot };
 
-Outcome try_out(const BackendSpec& spec, const std::string& job_path) {
+Outcome try_out(const BackendSpec& spec, const BackendPlace& place) {
     try {
-        const auto backend = make_backend(spec, job_path);
-        const ProbeCheck check = check_scores_belong(*backend);
+        const auto backend = make_backend(spec, place);
+        const ProbeCheck check = check_scores_belong(*backend).checks.front();
         spdlog::debug("tried dialect {}, begin text \"{}\": {}", spec.dialect, spec.begin_text,
                       check.detail);
         if (check.ok) return Outcome::works;
@@ -47,7 +47,7 @@ std::vector<std::string> dialects_from(const std::string& first) {
 
 std::optional<BackendSpec> first_that_works(const BackendSpec& refused,
                                             bool disagrees,
-                                            const std::string& job_path) {
+                                            const BackendPlace& place) {
     BackendSpec spec = refused;
     spec.patience_seconds = std::min(spec.patience_seconds, 5.0);
     spec.deadline_seconds = std::min(spec.deadline_seconds, 60.0);
@@ -55,12 +55,12 @@ std::optional<BackendSpec> first_that_works(const BackendSpec& refused,
         spec.dialect = dialect;
         spec.begin_text.clear();
         const bool is_known = dialect == refused.dialect && refused.begin_text.empty();
-        Outcome outcome = !is_known ? try_out(spec, job_path)
-                                    : (disagrees ? Outcome::disagrees : Outcome::cannot);
+        Outcome outcome =
+            !is_known ? try_out(spec, place) : (disagrees ? Outcome::disagrees : Outcome::cannot);
         for (const char* begin : kBeginTexts) {
             if (outcome != Outcome::disagrees) break;
             spec.begin_text = begin;
-            outcome = try_out(spec, job_path);
+            outcome = try_out(spec, place);
         }
         if (outcome == Outcome::works) return spec;
     }
@@ -71,12 +71,12 @@ std::optional<BackendSpec> first_that_works(const BackendSpec& refused,
 
 std::string working_alternative(const ProbeReport& report,
                                 const BackendSpec& refused,
-                                const std::string& job_path) {
+                                const BackendPlace& place) {
     if (refused.kind != BackendKind::http || report.has_measurements()) return {};
     const bool disagrees = !report.checks.empty() && report.checks.back().name == kAgreementCheck;
     std::optional<BackendSpec> found;
     try {
-        found = first_that_works(refused, disagrees, job_path);
+        found = first_that_works(refused, disagrees, place);
     } catch (const UnreachableError&) {
         return {};
     }
@@ -92,17 +92,15 @@ std::string working_alternative(const ProbeReport& report,
             fmt::format("{}\"begin_text\": \"{}\"", fields.empty() ? "" : ", ", found->begin_text);
         options += fmt::format(" --begin-text '{}'", found->begin_text);
     }
-    return fmt::format(
-        "What works with this server: set {} in the job's backend, or give dln "
-        "probe{}",
-        fields, options);
+    return fmt::format("What works with this server: set {} in the job's {}, or give dln probe{}",
+                       fields, std::string_view(place.pointer).substr(1), options);
 }
 
 BackendError with_alternative(const BackendError& error,
                               const ProbeReport& report,
                               const BackendSpec& refused,
-                              const std::string& job_path) {
-    const std::string works = working_alternative(report, refused, job_path);
+                              const BackendPlace& place) {
+    const std::string works = working_alternative(report, refused, place);
     return BackendError(works.empty() ? error.what() : fmt::format("{}. {}", error.what(), works));
 }
 

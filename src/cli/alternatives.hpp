@@ -7,6 +7,8 @@
 #include "dln/job/job.hpp"
 #include "dln/llm/probe.hpp"
 
+#include "cli/session.hpp"
+
 namespace dln {
 
 /// Tries other texts to begin with and other dialects on the servers of `refused`, a few calls each, and
@@ -14,12 +16,12 @@ namespace dln {
 /// `report`: how they were refused, without checks when they were not even probed.
 [[nodiscard]] std::string working_alternative(const ProbeReport& report,
                                               const BackendSpec& refused,
-                                              const std::string& job_path);
+                                              const BackendPlace& place);
 
 /// `error` with the alternative behind its message, when there is one.
 [[nodiscard]] BackendError with_alternative(const BackendError& error,
                                             const ProbeReport& report,
                                             const BackendSpec& refused,
-                                            const std::string& job_path);
+                                            const BackendPlace& place);
 
 }  // namespace dln

@@ -130,7 +130,8 @@ std::vector<std::string> differences(const RunSummary& a, const RunSummary& b) {
     using nlohmann::json;
     const auto fields = [](const RunSummary& run) {
         json job = json::parse(run.job_json);
-        for (const char* name : {"name", "seed", "run_dir", "keep", "budget", "backend"}) {
+        for (const char* name :
+             {"name", "seed", "run_dir", "keep", "budget", "backend", "backward_backend"}) {
             job.erase(name);
         }
         return job.flatten();
@@ -146,6 +147,7 @@ std::vector<std::string> differences(const RunSummary& a, const RunSummary& b) {
         }
     }
     if (a.model != b.model) found.emplace_back("the model");
+    if (a.backward_model != b.backward_model) found.emplace_back("the backward model");
     return found;
 }
 
@@ -165,7 +167,10 @@ void note_mixture(const Group& group, Comparison& comparison) {
         }
         for (std::size_t j = 0; j < i; ++j) {
             const RunSummary& earlier = comparison.runs[group.runs[j]];
-            if (earlier.job_hash != run.job_hash || earlier.model != run.model) continue;
+            if (earlier.job_hash != run.job_hash || earlier.model != run.model ||
+                earlier.backward_model != run.backward_model) {
+                continue;
+            }
             comparison.notes.push_back(
                 fmt::format("{} and {} of group {} are the same job with the same seed, no two "
                             "independent runs.",

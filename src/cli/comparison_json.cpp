@@ -44,6 +44,7 @@ Json to_json(const RunSummary& run) {
               {"model", run.model},
               {"state", name_of(run.state)},
               {"steps", run.steps}};
+    if (!run.backward_model.empty()) json["backward_model"] = run.backward_model;
     if (run.steps_done) json["steps_done"] = *run.steps_done;
     if (run.test) json["test"] = to_json(*run.test);
     if (run.spent) json["spent"] = to_json(*run.spent);

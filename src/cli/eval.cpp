@@ -54,7 +54,7 @@ int run_eval(Communicator& comm, const EvalOptions& options) {
         comm, [&] { return read_job(options.job); },
         {.train = split == kTrainSplit, .dev = split == kDevSplit, .test = split == kTestSplit},
         check);
-    session.start();
+    session.start(ModelsWanted::forward);
     return session.run([&] {
         const Evaluation evaluation = evaluate_split(session.engine(), session.network(),
                                                      session.splits(), split, {parameters}, 0)

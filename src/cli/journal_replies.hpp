@@ -46,4 +46,38 @@ class JournalReplies : public PaidReplies {
     std::chrono::steady_clock::time_point synced_ = std::chrono::steady_clock::now();
 };
 
+/// The same of a backward model that has a backend of its own: its replies stay apart from those of the forward
+/// model, whose servers may call theirs by the same name.
+class BackwardReplies : public PaidReplies {
+  public:
+    explicit BackwardReplies(std::shared_ptr<PaidReplies> replies) : replies_(std::move(replies)) {}
+    [[nodiscard]] std::optional<std::string> find(const std::string& model,
+                                                  const std::string& path,
+                                                  const std::string& body) override {
+        return replies_->find(apart(model), path, body);
+    }
+    void keep(const std::string& model,
+              const std::string& path,
+              const std::string& body,
+              const std::string& reply) override {
+        replies_->keep(apart(model), path, body, reply);
+    }
+    [[nodiscard]] std::optional<RefusedCall> find_refused(const std::string& model,
+                                                          const std::string& path,
+                                                          const std::string& body) override {
+        return replies_->find_refused(apart(model), path, body);
+    }
+    void keep_refused(const std::string& model,
+                      const std::string& path,
+                      const std::string& body,
+                      const RefusedCall& refused) override {
+        replies_->keep_refused(apart(model), path, body, refused);
+    }
+
+  private:
+    [[nodiscard]] static std::string apart(const std::string& model) { return "backward " + model; }
+
+    std::shared_ptr<PaidReplies> replies_;
+};
+
 }  // namespace dln

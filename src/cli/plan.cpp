@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
 
 #include "dln/cli/commands.hpp"
 #include "dln/train/trainer.hpp"
@@ -29,6 +30,12 @@ struct CommandOptions {
 
 int plan_and_print(Session& session, const CommandOptions& options) {
     const Job& job = session.job();
+    if (job.backward_backend) {
+        spdlog::warn(
+            "{}: plans know one model: what {} will be asked is foretold as if {} were asked, at "
+            "its prices",
+            job.path, kBackwardPointer, kBackendPointer);
+    }
     const Plan plan = make_plan(job, session.network(), session.splits(), session.backend(),
                                 {.samples_texts = !options.no_samples,
                                  .engine = options.measure ? &session.engine() : nullptr});
@@ -50,7 +57,7 @@ int run_plan(Communicator& comm, const CommandOptions& options) {
     Session session(
         comm, [&] { return read_job(options.job); }, {},
         [](Session& ready) { check_trainable(ready.job()); });
-    session.start();
+    session.start(ModelsWanted::forward);
     return session.run([&] { return plan_and_print(session, options); });
 }
 

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -13,6 +14,7 @@
 #include "dln/error.hpp"
 #include "dln/llm/http.hpp"
 #include "dln/text/utf8.hpp"
+#include "dln/train/trainer.hpp"
 
 #include "cli/alternatives.hpp"
 #include "cli/job_options.hpp"
@@ -39,14 +41,16 @@ bool lacks_scheme(const std::string& text) {
            host.find_first_not_of("0123456789", colon + 1) == std::string_view::npos;
 }
 
-// What is probed, and what begins messages about it.
+// What is probed, and where it is described.
 struct Probed {
     BackendSpec backend;
-    std::string place;
+    BackendPlace place;
+    bool has_to_score = true;
 };
 
-Probed probed_by(const ProbeOptions& options) {
-    Probed probed{.backend = options.backend, .place = "dln probe"};
+// The backends of a job, the forward model's first; else the one that the options describe.
+std::vector<Probed> probed_by(const ProbeOptions& options) {
+    Probed probed{.backend = options.backend, .place = {.job_path = "dln probe"}};
     if (is_address(options.job.job_path)) {
         probed.backend.kind = BackendKind::http;
         probed.backend.patience_seconds = 10;
@@ -59,16 +63,25 @@ Probed probed_by(const ProbeOptions& options) {
                             printable(options.job.job_path)));
         }
         const Job job = read_job(options.job);
-        probed = {.backend = job.backend, .place = job.path};
+        std::vector<Probed> all{{.backend = job.backend, .place = {job.path, kBackendPointer}}};
+        if (job.backward_backend) {
+            all.push_back({.backend = *job.backward_backend,
+                           .place = {job.path, kBackwardPointer},
+                           .has_to_score = scores_samples(job)});
+        }
+        return all;
     }
-    return probed;
+    return {probed};
+}
+
+void print_info(const BackendInfo& info) {
+    fmt::print("backend {}: {}\nmodel   {}\n", info.kind, info.description, info.model);
+    fmt::print("context {} tokens, chat template: {}\n", info.context_tokens,
+               info.has_chat_template ? "yes" : "no");
 }
 
 void print_report(const ProbeReport& report) {
-    fmt::print("backend {}: {}\nmodel   {}\n", report.info.kind, report.info.description,
-               report.info.model);
-    fmt::print("context {} tokens, chat template: {}\n", report.info.context_tokens,
-               report.info.has_chat_template ? "yes" : "no");
+    print_info(report.info);
     for (const ProbeCheck& check : report.checks) {
         fmt::print("{} {}: {}\n", check.ok ? "ok  " : "FAIL", check.name, check.detail);
     }
@@ -79,25 +92,43 @@ void print_report(const ProbeReport& report) {
                report.scored_items_per_second, report.generated_tokens_per_second);
 }
 
-int run_probe(const ProbeOptions& options) {
-    if (options.job.job_path.empty() && !options.job.sets.empty()) {
-        throw UsageError(
-            "--set overrides fields of a job file: name one, or use --model, --weights");
-    }
-    const Probed probed = probed_by(options);
+// Returns whether the backend can do what is asked of it.
+bool probe_one(const Probed& probed) {
     ProbeReport report;
     try {
-        report = probe_backend(*make_backend(probed.backend, probed.place));
+        const auto backend = make_backend(probed.backend, probed.place);
+        if (!probed.has_to_score) {
+            print_info(backend->info());
+            fmt::print("scores  are not asked of it: it writes proposals and samples only\n");
+            return true;
+        }
+        report = probe_backend(*backend);
     } catch (const UnreachableError&) {
         throw;
     } catch (const BackendError& error) {
         throw with_alternative(error, report, probed.backend, probed.place);
     }
     print_report(report);
-    if (report.ok()) return 0;
+    if (report.ok()) return true;
     const std::string works = working_alternative(report, probed.backend, probed.place);
     if (!works.empty()) fmt::print("{}\n", works);
-    return static_cast<int>(ExitCode::backend);
+    return false;
+}
+
+int run_probe(const ProbeOptions& options) {
+    if (options.job.job_path.empty() && !options.job.sets.empty()) {
+        throw UsageError(
+            "--set overrides fields of a job file: name one, or use --model, --weights");
+    }
+    bool are_usable = true;
+    const std::vector<Probed> all = probed_by(options);
+    for (const Probed& probed : all) {
+        if (all.size() > 1) {
+            fmt::print("{}{}\n", &probed == &all.front() ? "" : "\n", probed.place.pointer);
+        }
+        are_usable = probe_one(probed) && are_usable;
+    }
+    return are_usable ? 0 : static_cast<int>(ExitCode::backend);
 }
 
 }  // namespace
@@ -107,7 +138,7 @@ void add_probe_command(CLI::App& app, Chosen& chosen) {
     CLI::App* command =
         app.add_subcommand("probe", "Measure what a backend can do and how noisy its scores are");
     command->add_option("job", options->job.job_path,
-                        "Job file whose backend is probed, or the address of a server");
+                        "Job file whose backends are probed, or the address of a server");
     command->add_option("--set", options->job.sets, "Override a field of the job file")
         ->type_name("POINTER=VALUE")
         ->expected(1)

@@ -25,10 +25,7 @@ WeightType weight_type(const std::string& name) {
     return name == "as_is" ? WeightType::as_is : WeightType::f32;
 }
 
-HttpOptions http_options(const BackendSpec& spec,
-                         const std::string& job_path,
-                         int rank,
-                         int ranks) {
+HttpOptions http_options(const BackendSpec& spec, const BackendPlace& place, int rank, int ranks) {
     HttpOptions options{.dialect = spec.dialect,
                         .model = spec.served_model,
                         .endpoints = {},
@@ -41,7 +38,7 @@ HttpOptions http_options(const BackendSpec& spec,
                         .hedge_after_medians = spec.hedge_after_medians,
                         .rank = rank,
                         .ranks = ranks,
-                        .place = job_path.empty() ? "/backend" : job_path + ": /backend"};
+                        .place = place.text()};
     for (const EndpointSpec& endpoint : spec.endpoints) {
         options.endpoints.push_back({.address = endpoint.address,
                                      .unix_socket = endpoint.unix_socket,
@@ -59,13 +56,13 @@ HttpOptions http_options(const BackendSpec& spec,
 }  // namespace
 
 std::unique_ptr<Backend> make_backend(const BackendSpec& spec,
-                                      const std::string& job_path,
+                                      const BackendPlace& place,
                                       int rank,
                                       int ranks,
                                       std::shared_ptr<PaidReplies> replies,
                                       std::optional<ReplayedRun> replayed) {
     if (spec.kind == BackendKind::http) {
-        HttpOptions options = http_options(spec, job_path, rank, ranks);
+        HttpOptions options = http_options(spec, place, rank, ranks);
         options.replies = std::move(replies);
         options.replayed = std::move(replayed);
         return make_http_backend(options);
@@ -80,7 +77,8 @@ std::unique_ptr<Backend> make_backend(const BackendSpec& spec,
          .kv_cache = spec.kv_cache == "f16" ? CacheType::f16 : CacheType::f32,
          .context_tokens = spec.context_tokens,
          .threads = spec.threads,
-         .begin_text = spec.begin_text});
+         .begin_text = spec.begin_text,
+         .place = place.pointer});
 }
 
 Session::Session(Communicator& comm,
@@ -130,31 +128,46 @@ std::size_t Session::add_split(const Dataset& data) {
     return splits_.size() - 1;
 }
 
-void Session::start(const Replies& wanted) {
-    // All ranks read the journal before any rank writes to it.
+// All ranks read the journal before any rank writes to it. Both models' replies are in one.
+void Session::make_backends(ModelsWanted models, const Replies& wanted) {
     std::shared_ptr<JournalReplies> replies;
-    std::optional<ReplayedRun> replayed;
     on_all_ranks(comm_, [&] {
-        if (job_.backend.kind != BackendKind::http) return;
+        if (!uses_servers(job_)) return;
         if (!wanted.replayed_run.empty()) {
-            const std::string facts = RunDirectory(wanted.replayed_run).file(kServerFile);
-            replayed = {.path = wanted.replayed_run, .facts = read_text_file(facts).value_or("")};
             replies = JournalReplies::of_replayed(wanted.replayed_run);
         } else if (wanted.keeps_replies) {
             replies = std::make_shared<JournalReplies>(job_.run_dir, comm_.rank());
         }
     });
     if (replies) count_held(replies->counts());
+    const auto make = [&](const BackendSpec& spec, const char* pointer, const char* server_file,
+                          std::shared_ptr<PaidReplies> held) {
+        std::optional<ReplayedRun> replayed;
+        if (!wanted.replayed_run.empty()) {
+            const std::string facts = RunDirectory(wanted.replayed_run).file(server_file);
+            replayed = {.path = wanted.replayed_run, .facts = read_text_file(facts).value_or("")};
+        }
+        return make_backend(spec, {job_.path, pointer}, comm_.rank(), comm_.size(), std::move(held),
+                            std::move(replayed));
+    };
     using Clock = std::chrono::steady_clock;
     Clock::time_point ready;
     on_all_ranks(comm_, [&] {
-        backend_ =
-            make_backend(job_.backend, job_.path, comm_.rank(), comm_.size(), replies, replayed);
+        backend_ = make(job_.backend, kBackendPointer, kServerFile, replies);
+        if (models == ModelsWanted::both && job_.backward_backend) {
+            backward_ = make(*job_.backward_backend, kBackwardPointer, kBackwardServerFile,
+                             replies ? std::make_shared<BackwardReplies>(replies) : nullptr);
+        }
         ready = Clock::now();
     });
     spdlog::debug("rank {}: waited {:.3f} s for the backends of other ranks", comm_.rank(),
                   std::chrono::duration<double>(Clock::now() - ready).count());
-    runner_ = std::make_unique<NetworkRunner>(*network_, splits_, *backend_, job_.seed);
+}
+
+void Session::start(ModelsWanted models, const Replies& wanted) {
+    make_backends(models, wanted);
+    runner_ =
+        std::make_unique<NetworkRunner>(*network_, splits_, *backend_, job_.seed, backward_.get());
     engine_ = std::make_unique<Engine>(comm_, *runner_);
 }
 

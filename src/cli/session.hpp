@@ -21,17 +21,28 @@
 
 namespace dln {
 
-/// The backend that a job asks for, on this rank. `job_path` begins messages. Throws BackendError, and
-/// UsageError for addresses and keys that cannot be used. `replies`: for servers, none elsewhere.
+/// Where a backend is described, for messages.
+struct BackendPlace {
+    std::string job_path;
+    const char* pointer = kBackendPointer;
+    [[nodiscard]] std::string text() const {
+        return job_path.empty() ? pointer : job_path + ": " + pointer;
+    }
+};
+
+/// A backend that a job asks for, on this rank. Throws BackendError, and UsageError for addresses and keys
+/// that cannot be used. `replies`: for servers, none elsewhere.
 [[nodiscard]] std::unique_ptr<Backend> make_backend(const BackendSpec& spec,
-                                                    const std::string& job_path,
+                                                    const BackendPlace& place,
                                                     int rank = 0,
                                                     int ranks = 1,
                                                     std::shared_ptr<PaidReplies> replies = {},
                                                     std::optional<ReplayedRun> replayed = {});
 
-/// What a run keeps of what its model servers say of themselves.
+/// What a run keeps of what its model servers say of themselves: those of the forward model, and those of a
+/// backward model of its own.
 inline constexpr const char* kServerFile = "server.json";
+inline constexpr const char* kBackwardServerFile = "backward_server.json";
 
 /// Where replies of model servers come from, beside the servers.
 struct Replies {
@@ -48,6 +59,9 @@ struct SplitsWanted {
     bool test = true;
 };
 
+/// Which models a command asks. Evaluating needs no backward one.
+enum class ModelsWanted { forward, both };
+
 class Session {
   public:
     /// Reads job (by `read`, on rank 0) and data, shares them, builds the network. `check` runs on rank 0
@@ -61,8 +75,8 @@ class Session {
     /// Adds a split that is no file of the job (inputs to predict) and returns its index. Rank 0's
     /// `data` counts. Collective; before start().
     std::size_t add_split(const Dataset& data);
-    /// Loads the model on every rank. Collective.
-    void start(const Replies& replies = {});
+    /// Loads the models on every rank. Collective.
+    void start(ModelsWanted models, const Replies& replies = {});
     /// Replies of model servers that were held at the start.
     [[nodiscard]] std::int64_t replies_held() const noexcept { return replies_held_; }
     /// Runs `body` on rank 0 while the other ranks serve its engine; returns its exit code on all ranks.
@@ -74,6 +88,8 @@ class Session {
     [[nodiscard]] const std::vector<Dataset>& splits() const noexcept { return splits_; }
     [[nodiscard]] const Network& network() const { return *network_; }
     [[nodiscard]] Backend& backend() { return *backend_; }
+    /// Of the backward model: the same one when the job has no other, or when it was not wanted.
+    [[nodiscard]] Backend& backward() { return backward_ ? *backward_ : *backend_; }
     [[nodiscard]] Engine& engine() { return *engine_; }
     /// Identity of the job with its data.
     [[nodiscard]] std::string hash() const;
@@ -81,6 +97,7 @@ class Session {
   private:
     void share_job(const std::function<Job()>& read);
     void share_splits(const SplitsWanted& wanted);
+    void make_backends(ModelsWanted models, const Replies& wanted);
     void count_held(const JournalCounts& counts);
 
     Communicator& comm_;
@@ -88,6 +105,7 @@ class Session {
     std::vector<Dataset> splits_;  // train, dev, test, then added ones
     std::optional<Network> network_;
     std::unique_ptr<Backend> backend_;
+    std::unique_ptr<Backend> backward_;  // none: backend_ is both
     std::unique_ptr<NetworkRunner> runner_;
     std::unique_ptr<Engine> engine_;
     std::int64_t replies_held_ = 0;

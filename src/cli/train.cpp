@@ -35,9 +35,15 @@ bool is_complete(const RunDirectory& run, const Job& job) {
     const auto result = read_json_file(run.file("result.json"));
     const auto begun = read_json_file(run.file("job.json"));
     if (!result.is_object() || !begun.is_object() || !begun.contains("backend")) return false;
+    const auto names = [](const nlohmann::json& backend, const BackendSpec& spec) {
+        return backend.value("model", "") == spec.model &&
+               backend.value("replies", "") == spec.replies;
+    };
     return result.value("steps_done", std::int64_t{-1}) == job.train.steps &&
-           begun["backend"].value("model", "") == job.backend.model &&
-           begun["backend"].value("replies", "") == job.backend.replies;
+           names(begun["backend"], job.backend) &&
+           (!job.backward_backend ||
+            names(begun.value("backward_backend", nlohmann::json::object()),
+                  *job.backward_backend));
 }
 
 // Steps can be added to a run, not taken away.
@@ -65,22 +71,47 @@ void refuse_unless_usable(const ProbeReport& report) {
     }
 }
 
-// Probes the backend before anything else is spent on it. Only servers are paid.
-ProbedBackend probe_before_training(Session& session) {
+// What `probe` finds out of the backend behind `spec`; throws when that is of no use, with `remedy` at the end.
+ProbeReport probe_or_refuse(const std::function<ProbeReport()>& probe,
+                            const BackendSpec& spec,
+                            const BackendPlace& place,
+                            const std::string& remedy = {}) {
     ProbeReport report;
     try {
-        report = probe_backend(session.backend());
+        report = probe();
         refuse_unless_usable(report);
     } catch (const BackendError& error) {
-        throw with_alternative(error, report, session.job().backend, session.job().path);
+        throw with_alternative(BackendError(error.what() + remedy), report, spec, place);
     }
-    const bool is_paid = session.job().backend.kind == BackendKind::http;
-    return {.noise_floor = report.noise_floor, .used = is_paid ? report.used : Usage{}};
+    // Only servers are paid.
+    if (spec.kind != BackendKind::http) report.used = {};
+    return report;
+}
+
+// Probes the backends before anything else is spent on them. Of the backward model it must only be known whether
+// it can score, and that only where it will have to.
+ProbedBackend probe_before_training(Session& session) {
+    const Job& job = session.job();
+    ProbedBackend probed;
+    if (job.backward_backend && scores_samples(job)) {
+        probed.backward_used =
+            probe_or_refuse([&] { return check_scores_belong(session.backward()); },
+                            *job.backward_backend, {job.path, kBackwardPointer},
+                            ". /train/posterior/log_q needs scores of the backward model: "
+                            "without it any server will do")
+                .used;
+    }
+    const ProbeReport report = probe_or_refuse([&] { return probe_backend(session.backend()); },
+                                               job.backend, {job.path, kBackendPointer});
+    probed.noise_floor = report.noise_floor;
+    probed.used = report.used;
+    probed.used += probed.backward_used;
+    return probed;
 }
 
 // Only http has what a replay needs: a journal, and what the servers said of themselves.
 void check_replayable(const Job& job, const std::string& replay) {
-    if (job.backend.kind != BackendKind::http) {
+    if (!uses_servers(job)) {
         throw UsageError(
             fmt::format("--replay {}: /backend/kind is not \"http\". Expected a job whose model "
                         "servers' replies are in a journal; other backends compute again.",
@@ -94,12 +125,16 @@ void check_replayable(const Job& job, const std::string& replay) {
             "/run_dir=...",
             replay));
     }
-    if (!run.holds_run() || !read_text_file(run.file(kServerFile))) {
+    const auto check_facts = [&](const BackendSpec& spec, const char* name) {
+        const bool holds_run = run.holds_run();
+        if (holds_run && (spec.kind != BackendKind::http || read_text_file(run.file(name)))) return;
         throw UsageError(fmt::format(
             "--replay {}: {}. Expected the run_dir of a run with model servers, by a dln that "
             "keeps what they said of themselves.",
-            replay, run.holds_run() ? "there is no server.json" : "there is no run"));
-    }
+            replay, holds_run ? fmt::format("there is no {}", name) : "there is no run"));
+    };
+    check_facts(job.backend, kServerFile);
+    if (job.backward_backend) check_facts(*job.backward_backend, kBackwardServerFile);
 }
 
 // As the replayed run measured it: it decides which differences between candidates count.
@@ -130,8 +165,16 @@ int train_on_root(Session& session, const std::string& hash, const std::string& 
                                 : ProbedBackend{.noise_floor = replayed_noise_floor(replay)};
     }
     const BackendInfo& info = session.backend().info();
-    run.create(job_to_json(job).dump(2) + "\n", hash, info.model);
-    if (!info.facts.empty() && replay.empty()) run.write_file(kServerFile, info.facts);
+    const BackendInfo& backward = session.backward().info();
+    const bool has_backward = job.backward_backend.has_value();
+    run.create(job_to_json(job).dump(2) + "\n", hash,
+               {.forward = info.model, .backward = has_backward ? backward.model : std::string()});
+    if (replay.empty()) {
+        if (!info.facts.empty()) run.write_file(kServerFile, info.facts);
+        if (has_backward && !backward.facts.empty()) {
+            run.write_file(kBackwardServerFile, backward.facts);
+        }
+    }
     const BatchSampler batches =
         make_batches(job, session.network(), session.splits()[kTrainSplit]);
     const Proposer proposer(job.train.proposals);
@@ -140,13 +183,14 @@ int train_on_root(Session& session, const std::string& hash, const std::string& 
                                .network = session.network(),
                                .splits = session.splits(),
                                .engine = session.engine(),
-                               .backend = session.backend(),
+                               .backward = session.backward(),
                                .batches = batches,
                                .proposer = proposer,
                                .posterior = posterior};
     TrainDisplay display(job, session.comm().size());
-    display.begin(info.description, session.splits()[kTrainSplit].size(),
-                  session.splits()[kDevSplit].size(), session.splits()[kTestSplit].size());
+    display.begin(info.description, has_backward ? backward.description : std::string(),
+                  session.splits()[kTrainSplit].size(), session.splits()[kDevSplit].size(),
+                  session.splits()[kTestSplit].size());
     display.holds(session.replies_held());
     const StepHeader header{.program_version = fmt::format("{} {}", kVersion, kGitRevision),
                             .job_hash = hash};
@@ -191,7 +235,8 @@ int run_train(Communicator& comm, const TrainOptions& options) {
         }
         return 0;
     }
-    session.start({.keeps_replies = options.replay.empty(), .replayed_run = options.replay});
+    session.start(ModelsWanted::both,
+                  {.keeps_replies = options.replay.empty(), .replayed_run = options.replay});
     return session.run([&] { return train_on_root(session, hash, options.replay); }, stdout);
 }
 

@@ -62,12 +62,14 @@ TrainDisplay::TrainDisplay(const Job& job, int ranks)
       start_(std::chrono::steady_clock::now()) {}
 
 void TrainDisplay::begin(const std::string& backend,
+                         const std::string& backward,
                          std::size_t train,
                          std::size_t dev,
                          std::size_t test) {
     say("{}: {} steps on {} rank{}, {} training, {} dev, {} test examples", job_.name,
         job_.train.steps, ranks_, ranks_ == 1 ? "" : "s", train, dev, test);
     say("backend: {}", backend);
+    if (!backward.empty()) say("backward backend: {}", backward);
 }
 
 void TrainDisplay::resumed(const TrainState& state, const std::vector<std::string>& skipped) {
@@ -181,9 +183,9 @@ void TrainDisplay::finished(const TrainOutcome& outcome) {
         "calls have); {} in this process",
         grouped(usage.calls), grouped(usage.standalone_tokens), grouped(usage.evaluated_tokens),
         worth, duration(seconds_since(start_)));
-    if (job_.backend.kind == BackendKind::http) {
+    if (uses_servers(job_)) {
         const Spending& spent = outcome.spent;
-        const double money = money_of(cost_of(spent), job_.backend);
+        const double money = money_of(spent, job_.backend, backward_spec(job_));
         say("servers counted {} requests of {} tokens, and {} tokens that they generated{}; the "
             "run took {}",
             grouped(spent.requests), grouped(spent.prompt_tokens), grouped(spent.output_tokens()),

@@ -15,8 +15,13 @@ namespace dln {
 class TrainDisplay : public TrainObserver {
   public:
     TrainDisplay(const Job& job, int ranks);
-    /// The first lines: what is trained on what.
-    void begin(const std::string& backend, std::size_t train, std::size_t dev, std::size_t test);
+    /// The first lines: what is trained on what. `backward` describes the backward model's backend; empty: it
+    /// has none of its own.
+    void begin(const std::string& backend,
+               const std::string& backward,
+               std::size_t train,
+               std::size_t dev,
+               std::size_t test);
     /// How many replies of model servers the journal holds.
     void holds(std::int64_t replies);
     void resumed(const TrainState& state, const std::vector<std::string>& skipped) override;

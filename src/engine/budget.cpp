@@ -24,15 +24,17 @@ Spending& Spending::operator+=(const Spending& other) {
     generated_tokens += other.generated_tokens;
     discarded_tokens += other.discarded_tokens;
     seconds += other.seconds;
+    backward += other.backward;
     return *this;
 }
 
-Spending spending_of(const Usage& usage, double seconds) {
+Spending spending_of(const Usage& usage, const Usage& backward_usage, double seconds) {
     return {.requests = usage.requests,
             .prompt_tokens = usage.prompt_tokens,
             .generated_tokens = usage.generated_tokens,
             .discarded_tokens = usage.discarded_tokens,
-            .seconds = seconds};
+            .seconds = seconds,
+            .backward = cost_of(backward_usage)};
 }
 
 RequestCost cost_of(const Spending& spent) {
@@ -41,14 +43,24 @@ RequestCost cost_of(const Spending& spent) {
             .output_tokens = static_cast<double>(spent.output_tokens())};
 }
 
-RequestCost cost_of(const Usage& usage) { return cost_of(spending_of(usage, 0.0)); }
+RequestCost cost_of(const Usage& usage) {
+    return {.requests = static_cast<double>(usage.requests),
+            .input_tokens = static_cast<double>(usage.prompt_tokens),
+            .output_tokens = static_cast<double>(usage.generated_tokens + usage.discarded_tokens)};
+}
 
 double money_of(const RequestCost& cost, const BackendSpec& prices) {
     return (cost.input_tokens * prices.price_input + cost.output_tokens * prices.price_output) /
            kTokensOfAPrice;
 }
 
-Budget::Budget(const Job& job) : limits_(job.budget), backend_(job.backend) {}
+double money_of(const Spending& spent, const BackendSpec& forward, const BackendSpec& backward) {
+    return money_of(cost_of(spent) + spent.backward * -1.0, forward) +
+           money_of(spent.backward, backward);
+}
+
+Budget::Budget(const Job& job)
+    : limits_(job.budget), backend_(job.backend), backward_(backward_spec(job)) {}
 
 bool Budget::is_limited() const noexcept {
     return limits_.requests > 0 || limits_.tokens > 0 || limits_.money > 0.0 || limits_.hours > 0.0;
@@ -57,7 +69,7 @@ bool Budget::is_limited() const noexcept {
 bool Budget::is_spent_by(const Spending& spent) const {
     return is_reached(limits_.requests, spent.requests) ||
            is_reached(limits_.tokens, spent.tokens()) ||
-           is_reached(limits_.money, money_of(cost_of(spent), backend_)) ||
+           is_reached(limits_.money, money_of(spent, backend_, backward_)) ||
            is_reached(limits_.hours, spent.seconds / kSecondsAnHour);
 }
 
@@ -69,7 +81,7 @@ std::string Budget::why_spent(const Spending& spent) const {
             name, limit, used, more);
     };
     const std::int64_t tokens = spent.tokens();
-    const double money = money_of(cost_of(spent), backend_);
+    const double money = money_of(spent, backend_, backward_);
     const double hours = spent.seconds / kSecondsAnHour;
     if (is_reached(limits_.requests, spent.requests)) {
         return said("requests", limits_.requests, fmt::format("{} requests", spent.requests),

@@ -261,6 +261,19 @@ ProbeCheck check_too_long(Backend& backend) {
             fmt::format("a text far beyond {} tokens was scored: it was cut silently", limit)};
 }
 
+// Returns whether the backend is slow.
+bool check_agreement(Backend& backend, const ProbeLimits& limits, ProbeReport& report) {
+    report.info = backend.info();
+    if (report.info.kind == "scripted") {
+        report.checks.push_back(
+            {kAgreementCheck, true, "not asked: scripted replies come from no model"});
+        return false;
+    }
+    Agreement agreement(backend, limits);
+    report.checks.push_back(agreement.check());
+    return agreement.is_slow();
+}
+
 double generated_tokens_per_second(Backend& backend) {
     const Clock::time_point start = Clock::now();
     GenerateRequest request{.items = {}, .max_tokens = kTokensGenerated, .temperature = 1.0};
@@ -280,17 +293,8 @@ bool ProbeReport::ok() const {
 ProbeReport probe_backend(Backend& probed, const ProbeLimits& limits) {
     ProbeReport report;
     Metered backend(probed, report.used);
-    report.info = backend.info();
-    bool is_slow = false;
-    if (report.info.kind == "scripted") {
-        report.checks.push_back(
-            {kAgreementCheck, true, "not asked: scripted replies come from no model"});
-    } else {
-        Agreement agreement(backend, limits);
-        report.checks.push_back(agreement.check());
-        if (!report.ok()) return report;
-        is_slow = agreement.is_slow();
-    }
+    const bool is_slow = check_agreement(backend, limits, report);
+    if (!report.ok()) return report;
     if (!measure_noise(backend, is_slow ? short_sample() : whole_sample(), report)) return report;
     report.checks.push_back(check_too_long(backend));
     report.generated_tokens_per_second = generated_tokens_per_second(backend);
@@ -335,9 +339,11 @@ Slowness measure_slowness(Backend& backend, const ProbeLimits& limits) {
     return {.is_slow = seconds_since(start) > limits.slow_request_seconds, .used = scored.usage};
 }
 
-ProbeCheck check_scores_belong(Backend& backend) {
-    const ProbeLimits limits;
-    return Agreement(backend, limits).check();
+ProbeReport check_scores_belong(Backend& probed) {
+    ProbeReport report;
+    Metered backend(probed, report.used);
+    (void)check_agreement(backend, ProbeLimits{}, report);
+    return report;
 }
 
 }  // namespace dln

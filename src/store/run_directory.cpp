@@ -158,32 +158,46 @@ void RunDirectory::check_belongs_to(const std::string& job_hash) const {
     }
 }
 
-void RunDirectory::check_model(const std::string& model) const {
+RunModels RunDirectory::models() const {
+    std::error_code failure;
+    if (!fs::exists(file("model.id"), failure)) return {};
+    const std::string text = read_whole_file(file("model.id"));
+    const std::string forward = first_line(text);
+    return {.forward = forward,
+            .backward = first_line(text.substr(std::min(forward.size() + 1, text.size())))};
+}
+
+void RunDirectory::check_models(const RunModels& models) const {
     if (!holds_run()) {
         return;
     }
-    const std::string begun_with = first_line(read_whole_file(file("model.id")));
-    if (begun_with != model) {
-        throw UsageError(
-            fmt::format("run_dir {} was begun with the model {}, but /backend names {}. Name the "
-                        "same model, or give this job another run_dir",
-                        path_, begun_with, model));
-    }
+    const RunModels begun_with = this->models();
+    const auto check = [&](const std::string& begun, const std::string& given, const char* role,
+                           const char* pointer) {
+        if (begun == given) return;
+        throw UsageError(fmt::format(
+            "run_dir {} was begun with the {}model {}, but {} names {}. Name the same model, or "
+            "give this job another run_dir",
+            path_, role, begun, pointer, given));
+    };
+    check(begun_with.forward, models.forward, "", "/backend");
+    check(begun_with.backward, models.backward, "backward ", "/backward_backend");
 }
 
 void RunDirectory::create(const std::string& job_json,
                           const std::string& job_hash,
-                          const std::string& model) {
+                          const RunModels& models) {
     DLN_ASSERT(!lock_, "{} is created already", path_);
     make_directories(path_);
     auto lock = std::make_unique<RunLock>(file("lock"));
     check_belongs_to(job_hash);
-    check_model(model);
+    check_models(models);
     remove_stale_temporaries(path_);
     make_directories(steps_path());
     make_directories(journal_path());
     if (!holds_run()) {
-        durable_write(file("model.id"), model + "\n");
+        const std::string backward = models.backward.empty() ? "" : models.backward + "\n";
+        durable_write(file("model.id"), models.forward + "\n" + backward);
         durable_write(file("job.hash"), job_hash + "\n");  // last: it says that a run is here
     }
     // What the hash leaves out (name, keep, steps) may have changed since the run was begun.

@@ -161,11 +161,11 @@ void LayerSearch::ask_block(std::vector<ProposalRequest> wanted) {
 std::vector<Unit> LayerSearch::proposal_units(const std::vector<ProposalRequest>& wanted,
                                               Block& block) {
     GenerateRequest request = context_.proposer.without_items(wanted.front().prompts);
-    const int room = context_.backend.info().context_tokens - request.max_tokens;
+    const int room = context_.backward.info().context_tokens - request.max_tokens;
     int shortest = std::numeric_limits<int>::max();
     const FitsContext fits = [this, room, &shortest](const Context& asked_context) {
         if (surely_fits(asked_context, room)) return true;
-        const int tokens = context_.backend.count_tokens(asked_context);
+        const int tokens = context_.backward.count_tokens(asked_context);
         shortest = std::min(shortest, tokens);
         return tokens <= room;
     };

@@ -34,7 +34,9 @@ class RehearsalRunner : public UnitRunner {
     [[nodiscard]] std::vector<Finished> advance(std::chrono::milliseconds wait) override {
         return inner_.advance(wait);
     }
-    [[nodiscard]] std::size_t wanted_units() const override { return inner_.wanted_units(); }
+    [[nodiscard]] std::size_t wanted_units(ModelRole model) const override {
+        return inner_.wanted_units(model);
+    }
 
   private:
     StandIn& stand_in_;

@@ -9,6 +9,8 @@
 #include "dln/text/utf8.hpp"
 #include "dln/train/prompts_file.hpp"
 
+#include "train/run_spending.hpp"
+
 namespace dln {
 namespace {
 
@@ -138,8 +140,11 @@ std::string result_json(const Job& job, const TrainOutcome& outcome) {
                      {"prompt_tokens", outcome.spent.prompt_tokens},
                      {"generated_tokens", outcome.spent.generated_tokens},
                      {"discarded_tokens", outcome.spent.discarded_tokens}};
-    if (job.backend.price_input > 0.0 || job.backend.price_output > 0.0) {
-        json["spent"]["money"] = money_of(cost_of(outcome.spent), job.backend);
+    if (outcome.spent.backward != RequestCost{}) {
+        json["spent"]["backward"] = backward_spent_json(outcome.spent);
+    }
+    if (has_prices(job)) {
+        json["spent"]["money"] = money_of(outcome.spent, job.backend, backward_spec(job));
     }
     // Depends on how often and where the run was started.
     json["measured"] = {{"recalled", outcome.recalled}, {"seconds", outcome.spent.seconds}};

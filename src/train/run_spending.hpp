@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "dln/engine/budget.hpp"
 #include "dln/job/job.hpp"
 #include "dln/store/checkpoint_store.hpp"
@@ -14,6 +16,9 @@ namespace dln {
 
 inline constexpr const char* kSpentFile = "spent.json";
 inline constexpr const char* kRunSeconds = "timing/run_seconds";
+
+/// The backward model's part of what was used, as spent.json and result.json tell it.
+[[nodiscard]] nlohmann::ordered_json backward_spent_json(const Spending& spent);
 
 /// The text of spent.json: what had been used when a budget stopped the run behind step `after_step` (-1:
 /// before the first step file), with what the step under way had cost by then.

@@ -118,6 +118,14 @@ std::string first_line_of(const std::string& path) {
     }
 }
 
+RunModels models_of(const RunDirectory& run) {
+    try {
+        return run.models();
+    } catch (const Error&) {
+        return {};
+    }
+}
+
 std::optional<StepFile> newest_step(const RunDirectory& run) {
     const std::vector<std::string> paths = run.step_files();
     for (auto path = paths.rbegin(); path != paths.rend(); ++path) {
@@ -207,12 +215,14 @@ RunSummary read_run_summary(const std::string& path) {
     const RunDirectory run(path);
     check_holds_run(run);
     const RunFile job(run.file("job.json"), "The job's dln train command writes it anew.");
+    const RunModels models = models_of(run);
     RunSummary summary{.path = run.path(),
                        .name = job.text("/name"),
                        .seed = job.seed("/seed"),
                        .steps = job.count("/train/steps"),
                        .job_hash = first_line_of(run.file("job.hash")),
-                       .model = first_line_of(run.file("model.id")),
+                       .model = models.forward,
+                       .backward_model = models.backward,
                        .job_json = job.text()};
     std::error_code failure;
     if (!fs::exists(run.file("result.json"), failure)) {

@@ -133,9 +133,26 @@ void read_history(TrainState& state, const StepDocument& document) {
 }
 
 // For what older programs did not write.
-std::int64_t integer_or_zero(const char* path, const StepDocument& document) {
+std::int64_t integer_or_zero(const std::string& path, const StepDocument& document) {
     return document.contains(path) ? document.integer(path) : 0;
 }
+
+// The other of write_usage.
+Usage read_usage(const std::string& path,
+                 const std::string& measured,
+                 const StepDocument& document) {
+    return {.calls = document.integer(path + "calls"),
+            .standalone_tokens = document.integer(path + "standalone_tokens"),
+            .evaluated_tokens = document.integer(measured + "evaluated_tokens"),
+            .generated_tokens = document.integer(path + "generated_tokens"),
+            .recalled = 0,
+            .requests = integer_or_zero(measured + "requests", document),
+            .prompt_tokens = integer_or_zero(measured + "prompt_tokens", document),
+            .discarded_tokens = integer_or_zero(measured + "discarded_tokens", document)};
+}
+
+constexpr const char* kBackwardUsage = "state/backward/";
+constexpr const char* kBackwardMeasured = "timing/backward/";
 
 }  // namespace
 
@@ -205,6 +222,9 @@ void write_state(const TrainState& state, StepDocument& document) {
     arrays["state/noise_floor"] = Array::scalar(state.noise_floor);
     write_usage(state.usage, "state/", "timing/", document);
     arrays["timing/recalled"] = Array::scalar(state.usage.recalled);
+    if (state.backward_usage) {
+        write_usage(*state.backward_usage, kBackwardUsage, kBackwardMeasured, document);
+    }
 }
 
 TrainState read_state(const StepDocument& document) {
@@ -220,14 +240,11 @@ TrainState read_state(const StepDocument& document) {
     read_history(state, document);
     state.without_gain = document.integer("state/without_gain");
     state.noise_floor = document.real("state/noise_floor");
-    state.usage = {.calls = document.integer("state/calls"),
-                   .standalone_tokens = document.integer("state/standalone_tokens"),
-                   .evaluated_tokens = document.integer("timing/evaluated_tokens"),
-                   .generated_tokens = document.integer("state/generated_tokens"),
-                   .recalled = document.integer("timing/recalled"),
-                   .requests = integer_or_zero("timing/requests", document),
-                   .prompt_tokens = integer_or_zero("timing/prompt_tokens", document),
-                   .discarded_tokens = integer_or_zero("timing/discarded_tokens", document)};
+    state.usage = read_usage("state/", "timing/", document);
+    state.usage.recalled = document.integer("timing/recalled");
+    if (document.contains(std::string(kBackwardUsage) + "calls")) {
+        state.backward_usage = read_usage(kBackwardUsage, kBackwardMeasured, document);
+    }
     return state;
 }
 

@@ -316,13 +316,17 @@ class Step {
     }
 
     void count_usage() {
-        std::vector<TaskId> tasks = forward_->tasks();
+        std::vector<TaskId> tasks = sampler_->all_tasks();
         const auto add = [&tasks](const std::vector<TaskId>& more) {
             tasks.insert(tasks.end(), more.begin(), more.end());
         };
-        add(sampler_->all_tasks());
-        add(scores_->all_tasks());
         for (const LayerSearch& search : searches_) add(search.proposal_tasks());
+        if (context_.job.backward_backend) {
+            record_.backward_usage.emplace();
+            for (const TaskId task : tasks) *record_.backward_usage += graph_.result(task).usage;
+        }
+        add(forward_->tasks());
+        add(scores_->all_tasks());
         // The order of tasks is that of arrival, which must not show: the first of all failures by its text.
         for (const TaskId task : tasks) {
             const TaskResult& result = graph_.result(task);

@@ -180,6 +180,9 @@ void write_step(const StepRecord& record, StepDocument& document) {
     arrays["step/empty_samples"] = Array::scalar(record.empty_samples);
     arrays["step/first_failure"] = Array::scalar(record.first_failure);
     write_usage(record.usage, "step/", "timing/step_", document);
+    if (record.backward_usage) {
+        write_usage(*record.backward_usage, "step/backward/", "timing/step_backward_", document);
+    }
 }
 
 }  // namespace dln

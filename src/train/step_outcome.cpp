@@ -56,11 +56,12 @@ void check_usable(const TrainContext& context, const StepRecord& record) {
     std::size_t proposals = 0;
     for (const LayerRecord& layer : record.layers) proposals += layer.proposals.size();
     if (proposals > 0 && record.proposals_too_long == proposals) {
-        throw UsageError(fmt::format(
-            "{}: /backend/context_tokens: the context has {} tokens, and no proposal of "
-            "step {} fits into it even without examples. Expected at least {} "
-            "(/train/proposals/max_tokens of them for the reply).",
-            context.job.path, context.backend.info().context_tokens, step, record.proposal_tokens));
+        throw UsageError(
+            fmt::format("{}: {}/context_tokens: the context has {} tokens, and no proposal of "
+                        "step {} fits into it even without examples. Expected at least {} "
+                        "(/train/proposals/max_tokens of them for the reply).",
+                        context.job.path, backward_pointer(context.job),
+                        context.backward.info().context_tokens, step, record.proposal_tokens));
     }
     if (record.nothing_to_learn) return;
     const auto has_score = [](const CandidateScore& score) { return score.scored > 0; };
@@ -79,6 +80,10 @@ void take_step(const TrainContext& context, const StepRecord& record, TrainState
     state.current = chosen_parameters(record, state.current);
     ++state.steps_done;
     state.usage += record.usage;
+    if (record.backward_usage) {
+        state.backward_usage = state.backward_usage.value_or(Usage{});
+        *state.backward_usage += *record.backward_usage;
+    }
 }
 
 std::vector<NetworkParameters> worth_evaluating(const StepRecord* record,

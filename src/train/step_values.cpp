@@ -26,6 +26,10 @@ bool counts_log_probs(const TrainContext& context) {
     return context.network.scoring().objective != Objective::accuracy;
 }
 
+WeightRule weight_rule(const PosteriorSpec& posterior) {
+    return {.temperature = posterior.weight_temperature, .argmax = posterior.argmax};
+}
+
 StepValues::StepValues(const TrainContext& context,
                        const TrainState& state,
                        const StepScores& scores,
@@ -38,13 +42,8 @@ StepValues::StepValues(const TrainContext& context,
       sampler_(sampler),
       record_(record) {}
 
-WeightRule StepValues::weight_rule() const {
-    const PosteriorSpec& posterior = context_.job.train.posterior;
-    return {.temperature = posterior.weight_temperature, .argmax = posterior.argmax};
-}
-
 bool StepValues::needs_terms() const {
-    return !needs_no_terms(weight_rule(), record_.latents.samples);
+    return !needs_no_terms(weight_rule(context_.job.train.posterior), record_.latents.samples);
 }
 
 bool StepValues::counts_prior() const {
@@ -71,7 +70,7 @@ void StepValues::weigh() {
         }
         if (posterior.log_q) terms.log_q = sampler_.sample_scores();
     }
-    record_.weights = posterior_weights(terms, weight_rule());
+    record_.weights = posterior_weights(terms, weight_rule(context_.job.train.posterior));
 }
 
 ExampleValues StepValues::values(std::size_t layer, const LayerParameters& candidate) const {

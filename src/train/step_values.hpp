@@ -12,6 +12,9 @@
 
 namespace dln {
 
+/// How a job weighs its samples.
+[[nodiscard]] WeightRule weight_rule(const PosteriorSpec& posterior);
+
 class StepValues {
   public:
     /// All must outlive this object.
@@ -35,8 +38,6 @@ class StepValues {
                                              const LayerParameters& candidate) const;
 
   private:
-    [[nodiscard]] WeightRule weight_rule() const;
-
     const TrainContext& context_;
     const NetworkParameters& incumbent_;
     std::size_t last_layer_;

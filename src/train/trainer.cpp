@@ -15,6 +15,7 @@
 #include "train/run_files.hpp"
 #include "train/run_spending.hpp"
 #include "train/step_outcome.hpp"
+#include "train/step_values.hpp"
 
 namespace dln {
 namespace {
@@ -58,16 +59,16 @@ class Training {
             observer_.progressed(state_, progress);
         });
         // Only replies that a journal keeps are not lost with the step under way.
-        if (budget_.is_limited() && context_.job.backend.kind == BackendKind::http) {
+        if (budget_.is_limited() && uses_servers(context_.job)) {
             context_.engine.halt_when([this](const EngineProgress& progress) {
-                return budget_.is_spent_by(spent_with(progress.usage));
+                return budget_.is_spent_by(spent_with(progress));
             });
         }
         TrainOutcome outcome;
         try {
             outcome = run_to_the_end();
         } catch (const EngineHalted& halted) {
-            stop(spent_with(halted.progress().usage));
+            stop(spent_with(halted.progress()));
         }
         context_.engine.on_turn({});
         context_.engine.halt_when({});
@@ -88,11 +89,13 @@ class Training {
     }
 
     // By the whole run: what its complete steps cost, what they did not count, and `under_way`.
-    [[nodiscard]] Spending spent_with(const Usage& under_way) const {
+    [[nodiscard]] Spending spent_with(const EngineProgress& under_way) const {
         Usage usage = state_.usage;
         usage += uncounted_;
-        usage += under_way;
-        return spending_of(usage, seconds_before_ + seconds_since(start_));
+        usage += under_way.usage;
+        Usage backward = state_.backward_usage.value_or(Usage{});
+        backward += under_way.backward_usage;
+        return spending_of(usage, backward, seconds_before_ + seconds_since(start_));
     }
 
     void stop_if_spent() {
@@ -127,6 +130,9 @@ class Training {
         state_.current = context_.network.initial_parameters();
         state_.noise_floor = probed_.noise_floor;
         state_.usage += discarded(probed_.used);
+        if (context_.job.backward_backend) {
+            state_.backward_usage = discarded(probed_.backward_used);
+        }
         if (context_.job.train.eval_initial) evaluate_dev();
         save();
     }
@@ -285,6 +291,12 @@ void check_trainable(const Job& job) {
                   "{}: /network/layers: \"train\" is false in all of them, so nothing would be "
                   "trained. Use dln eval.",
                   job.path));
+}
+
+bool scores_samples(const Job& job) {
+    const PosteriorSpec& posterior = job.train.posterior;
+    return job.network.layers.size() > 1 && posterior.log_q &&
+           !needs_no_terms(weight_rule(posterior), posterior.samples);
 }
 
 BatchSampler make_batches(const Job& job, const Network& network, const Dataset& train) {

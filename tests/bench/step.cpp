@@ -118,12 +118,12 @@ void measure_step(const Job& job, Recorder& backend) {
     Quiet observer;
     const double wall = wall_seconds();
     const double cpu = cpu_seconds();
-    run.create(job_to_json(job).dump(2) + "\n", "bench", "bench");
+    run.create(job_to_json(job).dump(2) + "\n", "bench", {.forward = "bench"});
     (void)train({.job = job,
                  .network = network,
                  .splits = splits,
                  .engine = engine,
-                 .backend = backend,
+                 .backward = backend,
                  .batches = batches,
                  .proposer = proposer,
                  .posterior = posterior},

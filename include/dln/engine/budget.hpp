@@ -21,13 +21,16 @@ struct Spending {
     std::int64_t generated_tokens = 0;
     std::int64_t discarded_tokens = 0;  ///< generated beside scores, or in replies of no use
     double seconds = 0.0;               ///< of wall time
+    RequestCost
+        backward;  ///< the backward model's part of all that, where it has a backend of its own
     [[nodiscard]] std::int64_t output_tokens() const { return generated_tokens + discarded_tokens; }
     [[nodiscard]] std::int64_t tokens() const { return prompt_tokens + output_tokens(); }
     Spending& operator+=(const Spending& other);
     friend bool operator==(const Spending&, const Spending&) = default;
 };
 
-[[nodiscard]] Spending spending_of(const Usage& usage, double seconds);
+/// `backward_usage`: the backward model's part of `usage`.
+[[nodiscard]] Spending spending_of(const Usage& usage, const Usage& backward_usage, double seconds);
 
 /// A run has used what its job allows. What it has is saved; with a larger budget it goes on.
 class BudgetError : public Error {
@@ -41,10 +44,14 @@ class BudgetError : public Error {
 
 /// In the currency of the backend's prices: of budgets, plans and summaries alike.
 [[nodiscard]] double money_of(const RequestCost& cost, const BackendSpec& prices);
+/// The same of both models, each at its own prices.
+[[nodiscard]] double money_of(const Spending& spent,
+                              const BackendSpec& forward,
+                              const BackendSpec& backward);
 
 class Budget {
   public:
-    /// Takes /budget and the backend's prices.
+    /// Takes /budget and the backends' prices.
     explicit Budget(const Job& job);
     /// False when everything is without limit.
     [[nodiscard]] bool is_limited() const noexcept;
@@ -56,6 +63,7 @@ class Budget {
   private:
     BudgetSpec limits_;
     BackendSpec backend_;
+    BackendSpec backward_;
 };
 
 }  // namespace dln

@@ -25,6 +25,7 @@ struct EmbeddedOptions {
     int threads = 1;
     /// Put before every context that is no chat; control tokens that it spells are tokens.
     std::string begin_text;
+    std::string place = "/backend";  ///< of these options in a job, for messages
 };
 
 /// True when this build can make one (llama.cpp was found).

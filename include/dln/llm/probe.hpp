@@ -64,6 +64,6 @@ struct Slowness {
 
 /// The first check alone, a few calls: can targets be scored, and do their scores belong to them?
 /// Pre: as probe_backend.
-[[nodiscard]] ProbeCheck check_scores_belong(Backend& backend);
+[[nodiscard]] ProbeReport check_scores_belong(Backend& probed);
 
 }  // namespace dln

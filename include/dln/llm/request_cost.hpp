@@ -16,6 +16,7 @@ struct RequestCost {
     double output_tokens = 0.0;  ///< drawn
     RequestCost& operator+=(const RequestCost& other);
     [[nodiscard]] RequestCost operator*(double factor) const;
+    friend bool operator==(const RequestCost&, const RequestCost&) = default;
 };
 [[nodiscard]] RequestCost operator+(RequestCost a, const RequestCost& b);
 

@@ -3,14 +3,14 @@
 //
 //   job.json        the resolved job
 //   job.hash        which job this run belongs to
-//   model.id        the model that it was begun with (BackendInfo::model)
+//   model.id        the models that it was begun with (BackendInfo::model)
 //   steps/          step files (checkpoint_store.hpp)
 //   LATEST          name of the newest of them
 //   metrics.jsonl   one line an evaluation
 //   prompts.json    best prompts so far
 //   result.json     what a complete run came to
 //   spent.json      what had been used when a budget stopped the run in the middle of a step
-//   server.json     what model servers said of themselves, for a replay
+//   server.json, backward_server.json     what model servers said of themselves, for a replay
 //   journal/        requests and replies
 //   lock            the writer: host, process, job
 //
@@ -29,6 +29,12 @@
 namespace dln {
 
 class RunLock;
+
+/// The identities of the models that a run asks: the two lines of model.id.
+struct RunModels {
+    std::string forward;
+    std::string backward;  ///< empty: no other one
+};
 
 class RunDirectory {
   public:
@@ -61,10 +67,12 @@ class RunDirectory {
     void check_belongs_to(const std::string& job_hash) const;
 
     /// Makes the directory or takes up the one there: lock first, then check_belongs_to, then
-    /// job.json. `model` is the identity of the model's content. Throws UsageError that says who
-    /// holds the lock when another writer is alive, or that names both models when the run was begun
-    /// with another one; Error (exit 1) when the disk refuses.
-    void create(const std::string& job_json, const std::string& job_hash, const std::string& model);
+    /// job.json. Throws UsageError that says who holds the lock when another writer is alive, or that
+    /// names the model that is another one than the run was begun with; Error (exit 1) when the disk
+    /// refuses.
+    void create(const std::string& job_json, const std::string& job_hash, const RunModels& models);
+    /// The models that the run here was begun with; empty texts where no run is.
+    [[nodiscard]] RunModels models() const;
     /// Tells other hosts that this writer lives: call it from the loop at least once a minute
     /// (costs a look at the clock; touches the lock every 15 s). Throws Error (exit 1) when the
     /// lock was lost to another writer. Pre: create().
@@ -86,7 +94,7 @@ class RunDirectory {
     void remove_file(std::string_view name);
 
   private:
-    void check_model(const std::string& model) const;
+    void check_models(const RunModels& models) const;
 
     std::string path_;
     std::unique_ptr<RunLock> lock_;

@@ -37,7 +37,8 @@ struct RunSummary {
     std::int64_t steps = 0;  ///< that the job asks for
     std::string job_hash;
     std::string model;
-    std::string job_json;  ///< the resolved job
+    std::string backward_model;  ///< empty: no other one
+    std::string job_json;        ///< the resolved job
     RunState state = RunState::unfinished;
     std::optional<std::int64_t> steps_done;  ///< none: no usable step file
     std::optional<TestSummary> test;         ///< none: unfinished, or a job without test split

@@ -3,6 +3,7 @@
 // the job. Rank 0 only; pure data, and its form in a step file.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,8 @@ struct TrainState {
     std::int64_t without_gain = 0;  ///< dev evaluations since the last gain
     double noise_floor = 0.0;       ///< nats, measured before the first step
     Usage usage;                    ///< of all steps and dev evaluations so far
+    std::optional<Usage>
+        backward_usage;  ///< the backward model's part; none: it has no own backend
     friend bool operator==(const TrainState&, const TrainState&) = default;
 };
 

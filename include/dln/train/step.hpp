@@ -4,6 +4,7 @@
 // only.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,7 @@ struct TrainContext {
     const Network& network;
     const std::vector<Dataset>& splits;
     Engine& engine;
-    Backend& backend;  ///< for counting tokens only
+    Backend& backward;  ///< the backward model's, for counting tokens only
     const BatchSampler& batches;
     const Proposer& proposer;
     const PosteriorSampler& posterior;
@@ -85,6 +86,8 @@ struct StepRecord {
     std::vector<LayerRecord> layers;  ///< the trained ones, first layer first
     bool nothing_to_learn = false;    ///< the batch had no error where only these teach
     Usage usage;
+    std::optional<Usage>
+        backward_usage;  ///< the backward model's part; none: it has no own backend
     std::int64_t failures = 0;
     std::string first_failure;
     std::int64_t empty_samples = 0;      ///< posterior samples without any text

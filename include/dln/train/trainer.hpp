@@ -46,7 +46,8 @@ struct TrainOutcome {
 /// What the probe before a run's first step found out.
 struct ProbedBackend {
     double noise_floor = 0.0;
-    Usage used;  ///< what the run was billed for it: counts as spent
+    Usage used;           ///< what the run was billed for it: counts as spent
+    Usage backward_used;  ///< the backward model's part, where the job has one
 };
 
 /// Runs the job to its end. `program_version` goes into step files; `ranks` into their timing. Throws
@@ -67,6 +68,10 @@ void check_budget_left(const Job& job, const RunDirectory& run, CheckpointStore&
 
 /// Throws UsageError when the job's network cannot be trained, with the reason. Before any model call.
 void check_trainable(const Job& job);
+
+/// True when weights count how probable posterior samples were when they were drawn (log q): the backward model
+/// must be able to score them.
+[[nodiscard]] bool scores_samples(const Job& job);
 
 /// The batches that a job trains on: all training examples but those shown as few-shot, in one group or
 /// one a class.

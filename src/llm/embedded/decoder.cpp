@@ -27,7 +27,7 @@ LlamaContextHandle make_context(llama_model& model, const DecoderOptions& option
     if (!context) {
         throw BackendError(
             fmt::format("llama.cpp cannot make a context of {} cells: not enough memory? Lower "
-                        "/backend/context_tokens.",
+                        "the backend's context_tokens.",
                         options.cells));
     }
     return context;

@@ -25,7 +25,7 @@ DecoderOptions decoder_options(const EmbeddedOptions& options) {
 }  // namespace
 
 EmbeddedBackend::EmbeddedBackend(const EmbeddedOptions& options)
-    : EmbeddedBackend(options, prepare_model_file(options.model, options.weights)) {}
+    : EmbeddedBackend(options, prepare_model_file(options.model, options.weights, options.place)) {}
 
 EmbeddedBackend::EmbeddedBackend(const EmbeddedOptions& options, const ModelFile& file)
     : model_(load_llama_model(file.path)),
@@ -34,9 +34,9 @@ EmbeddedBackend::EmbeddedBackend(const EmbeddedOptions& options, const ModelFile
       context_tokens_(options.context_tokens) {
     const int trained = llama_model_n_ctx_train(model_.get());
     if (context_tokens_ > trained) {
-        throw BackendError(fmt::format(
-            "/backend/context_tokens {} is more than the {} tokens that {} was trained with",
-            context_tokens_, trained, file.identity));
+        throw BackendError(
+            fmt::format("{}/context_tokens {} is more than the {} tokens that {} was trained with",
+                        options.place, context_tokens_, trained, file.identity));
     }
     info_.kind = "embedded";
     info_.model =

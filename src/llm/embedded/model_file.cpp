@@ -43,7 +43,7 @@ std::string cached_models() {
     return names.empty() ? "no model" : fmt::format("{}", fmt::join(names, ", "));
 }
 
-std::string find_model(const std::string& model) {
+std::string find_model(const std::string& model, const std::string& place) {
     std::error_code ignored;
     if (fs::is_regular_file(model, ignored)) return fs::absolute(model).string();
     const fs::path cached = fs::path(model_cache_directory()) / (model + ".gguf");
@@ -51,8 +51,8 @@ std::string find_model(const std::string& model) {
     throw BackendError(fmt::format(
         "model \"{}\" not found: neither a file of that name nor {}. The cache (DLN_CACHE) "
         "holds {}. Run tools/setup, which fetches the quick start's model, or give the "
-        "path of a GGUF file in /backend/model.",
-        model, cached.string(), cached_models()));
+        "path of a GGUF file in {}/model.",
+        model, cached.string(), cached_models(), place));
 }
 
 // XXH3 of the whole file: two models of one name must never share scores or a converted copy.
@@ -75,7 +75,7 @@ std::string file_digest(const std::string& path) {
 // What to do when the cache cannot take a converted copy.
 constexpr const char* kCopyRemedy =
     "Set DLN_CACHE to a folder that is writable and has room for the copy, or use the file "
-    "unconverted with \"weights\": \"as_is\" in /backend.";
+    "unconverted with \"weights\": \"as_is\" in the backend.";
 
 // Held while a copy is made; released by the kernel when the process ends.
 class FileLock {
@@ -127,8 +127,10 @@ std::string model_cache_directory() {
     return (fs::path(home != nullptr ? home : "/") / ".cache" / "dln" / "models").string();
 }
 
-ModelFile prepare_model_file(const std::string& model, WeightType weights) {
-    const std::string source = find_model(model);
+ModelFile prepare_model_file(const std::string& model,
+                             WeightType weights,
+                             const std::string& place) {
+    const std::string source = find_model(model, place);
     const std::string digest = file_digest(source);
     const std::string stem = fs::path(source).stem().string();
     if (weights == WeightType::as_is) return {source, fmt::format("{}:{}", stem, digest)};

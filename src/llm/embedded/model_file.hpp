@@ -14,7 +14,10 @@ struct ModelFile {
 };
 
 /// Finds the model and, when `weights` asks for another type, the converted copy in the cache; makes that
-/// copy if it is not there (one process of a node makes it, the others wait). Throws BackendError.
-[[nodiscard]] ModelFile prepare_model_file(const std::string& model, WeightType weights);
+/// copy if it is not there (one process of a node makes it, the others wait). Throws BackendError, which names
+/// `place`, that of the backend in its job.
+[[nodiscard]] ModelFile prepare_model_file(const std::string& model,
+                                           WeightType weights,
+                                           const std::string& place);
 
 }  // namespace dln

@@ -61,6 +61,19 @@ TEST(Budget, MoneyIsThatOfAMillionTokens) {
                      0.6);
 }
 
+TEST(Budget, EachModelHasItsOwnPrices) {
+    Job job = job_with({.money = 3.0}, 1.0, 2.0);
+    job.backward_backend = BackendSpec{.price_input = 10.0, .price_output = 20.0};
+    Spending spent{.prompt_tokens = 1'000'000,
+                   .generated_tokens = 100'000,
+                   .backward = {.requests = 1, .input_tokens = 100'000, .output_tokens = 50'000}};
+    // 0.9 and 0.1 for the forward model, 1 and 1 for the other.
+    EXPECT_DOUBLE_EQ(money_of(spent, job.backend, *job.backward_backend), 3.0);
+    EXPECT_TRUE(Budget(job).is_spent_by(spent));
+    spent.backward.output_tokens = 0;
+    EXPECT_FALSE(Budget(job).is_spent_by(spent));
+}
+
 TEST(Budget, MessageSaysWhichLimitHowMuchAndWhatToDo) {
     EXPECT_THAT(Budget(job_with({.requests = 100, .tokens = 1000}))
                     .why_spent({.requests = 7, .prompt_tokens = 900, .generated_tokens = 134}),
@@ -90,8 +103,9 @@ TEST(Spending, IsWhatServersCount) {
                       .requests = 6,
                       .prompt_tokens = 7,
                       .discarded_tokens = 8};
-    EXPECT_EQ(spending_of(usage, 1.5), (Spending{6, 7, 4, 8, 1.5}));
-    EXPECT_EQ(spending_of(usage, 1.5).tokens(), 7 + 4 + 8);
+    EXPECT_EQ(spending_of(usage, {}, 1.5), (Spending{6, 7, 4, 8, 1.5}));
+    EXPECT_EQ(spending_of(usage, {}, 1.5).tokens(), 7 + 4 + 8);
+    EXPECT_EQ(spending_of(usage, usage, 1.5).backward, (RequestCost{6, 7, 4 + 8}));
 }
 
 TEST(Spending, DiscardedUsageIsBilledAllTheSame) {

@@ -67,7 +67,7 @@ TEST_P(DiskFault, WhileSavingNamesPathAndReasonAndLeavesTheEarlierSteps) {
 TEST_P(DiskFault, WhileWritingLatestLeavesTheOldOne) {
     const testing::TemporaryDirectory directory;
     RunDirectory run(directory / "run");
-    run.create("{}", "cafe", "model");
+    run.create("{}", "cafe", {.forward = "model"});
     run.set_latest(1);
     EXPECT_THAT(message_under(GetParam(), [&] { run.set_latest(2); }),
                 HasSubstr(run.file("LATEST")));
@@ -88,7 +88,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(DiskFaults, MetricsLineThatCannotBeWrittenIsAnError) {
     const testing::TemporaryDirectory directory;
     RunDirectory run(directory / "run");
-    run.create("{}", "cafe", "model");
+    run.create("{}", "cafe", {.forward = "model"});
     const Fault full{"posix/io/rw/write", "write", ENOSPC, "No space left on device"};
     EXPECT_THAT(message_under(full, [&] { run.append_metrics("{}"); }),
                 AllOf(HasSubstr("metrics.jsonl"), HasSubstr(full.text)));

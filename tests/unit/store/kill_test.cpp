@@ -76,13 +76,13 @@ TEST(Failpoint, AfterLatestComesWhenLatestIsWritten) {
     const testing::TemporaryDirectory directory;
     const int status = run_with_failpoint("after_latest", [&] {
         RunDirectory run(directory / "run");
-        run.create("{}", "cafe", "model");
+        run.create("{}", "cafe", {.forward = "model"});
         run.set_latest(4);
     });
     ASSERT_TRUE(was_killed(status));
     RunDirectory run(directory / "run");
     EXPECT_EQ(run.latest(), "000004.h5");
-    run.create("{}", "cafe", "model");  // the killed holder's lock is no obstacle
+    run.create("{}", "cafe", {.forward = "model"});  // the killed holder's lock is no obstacle
 }
 
 TEST(Failpoint, KillsOnlyAtTheNamedPassing) {

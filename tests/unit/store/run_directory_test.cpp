@@ -36,7 +36,7 @@ class RunDirectoryTest : public ::testing::Test {
     std::string path() const { return directory_ / "runs/nav"; }
     RunDirectory created() {
         RunDirectory run(path());
-        run.create("{\"a\": 1}\n", "cafe", "model");
+        run.create("{\"a\": 1}\n", "cafe", {.forward = "model"});
         return run;
     }
     const testing::TemporaryDirectory& parent() const { return directory_; }
@@ -138,7 +138,8 @@ TEST_F(RunDirectoryTest, AnotherJobsRunIsRefusedWithBothHashesAndTheRemedy) {
     const auto is_refused = ThrowsMessage<UsageError>(AllOf(
         HasSubstr(path()), HasSubstr("cafe"), HasSubstr("beef"), HasSubstr("another run_dir")));
     EXPECT_THAT([this] { RunDirectory(path()).check_belongs_to("beef"); }, is_refused);
-    EXPECT_THAT([this] { RunDirectory(path()).create("{}", "beef", "model"); }, is_refused);
+    EXPECT_THAT([this] { RunDirectory(path()).create("{}", "beef", {.forward = "model"}); },
+                is_refused);
     EXPECT_EQ(read_bytes(path() + "/job.json"), "{\"a\": 1}\n");
     EXPECT_FALSE(fs::exists(path() + "/lock"));
 }
@@ -146,16 +147,31 @@ TEST_F(RunDirectoryTest, AnotherJobsRunIsRefusedWithBothHashesAndTheRemedy) {
 TEST_F(RunDirectoryTest, AnotherModelIsRefusedWithBothModelsAndTheRemedy) {
     static_cast<void>(created());
     EXPECT_THAT(
-        [this] { RunDirectory(path()).create("{}", "cafe", "other"); },
+        [this] { RunDirectory(path()).create("{}", "cafe", {.forward = "other"}); },
         ThrowsMessage<UsageError>(AllOf(HasSubstr(path()), HasSubstr("with the model model"),
                                         HasSubstr("names other"), HasSubstr("another run_dir"))));
     EXPECT_EQ(read_bytes(path() + "/job.json"), "{\"a\": 1}\n");
 }
 
+TEST_F(RunDirectoryTest, AnotherBackwardModelIsRefusedToo) {
+    const auto create = [this](const RunModels& models) {
+        RunDirectory(path()).create("{}", "cafe", models);
+    };
+    create({.forward = "model", .backward = "writer"});
+    EXPECT_EQ(read_bytes(path() + "/model.id"), "model\nwriter\n");
+    EXPECT_EQ(RunDirectory(path()).models().backward, "writer");
+    create({.forward = "model", .backward = "writer"});
+    EXPECT_THAT([&] { create({.forward = "model", .backward = "other"}); },
+                ThrowsMessage<UsageError>(AllOf(HasSubstr("with the backward model writer"),
+                                                HasSubstr("/backward_backend names other"))));
+    EXPECT_THAT([&] { create({.forward = "other", .backward = "writer"}); },
+                ThrowsMessage<UsageError>(HasSubstr("/backend names other")));
+}
+
 TEST_F(RunDirectoryTest, CreateAgainTakesTheRunUpAndRenewsJobJson) {
     static_cast<void>(created());
     RunDirectory run(path());
-    run.create("{\"a\": 2}\n", "cafe", "model");
+    run.create("{\"a\": 2}\n", "cafe", {.forward = "model"});
     EXPECT_EQ(read_bytes(run.file("job.json")), "{\"a\": 2}\n");
 }
 

@@ -151,6 +151,19 @@ TEST(State, ComesBackBeforeAnythingIsKnown) {
     EXPECT_TRUE(read_state(document) == state);
 }
 
+TEST(State, UsageOfABackwardModelComesBackWhereThereIsOne) {
+    TrainState state = full_state();
+    StepDocument one;
+    write_state(state, one);
+    EXPECT_FALSE(one.contains("state/backward/calls"));
+    state.backward_usage =
+        Usage{.calls = 1, .generated_tokens = 2, .requests = 3, .prompt_tokens = 4};
+    StepDocument two;
+    write_state(state, two);
+    EXPECT_EQ(two.integer("timing/backward/prompt_tokens"), 4);
+    EXPECT_TRUE(read_state(two) == state);
+}
+
 TEST(State, MissingPartIsACheckpointErrorThatNamesIt) {
     StepDocument whole;
     write_state(full_state(), whole);

@@ -70,7 +70,7 @@ class TrainTest : public ::testing::Test {
     Trained train_into(CheckpointStore& store) {
         Bench bench(job_, splits_, replies_, options_);
         RunDirectory run(directory_ / std::to_string(runs_++));
-        run.create("{}\n", "hash", "model");
+        run.create("{}\n", "hash", {.forward = "model"});
         Trained result;
         result.outcome = train(bench.context(), run, store, StepHeader{.job_hash = "hash"},
                                {.noise_floor = noise_floor_}, result.observer);

@@ -99,12 +99,17 @@ class Bench {
           const std::vector<std::string>& replies,
           const ScriptedOptions& options = {})
         : Bench(job, splits, scripted(replies, options)) {}
-    Bench(const Job& job, const std::vector<Dataset>& splits, std::unique_ptr<Backend> backend)
+    /// Without `backward` the one backend is both models'.
+    Bench(const Job& job,
+          const std::vector<Dataset>& splits,
+          std::unique_ptr<Backend> backend,
+          std::unique_ptr<Backend> backward = nullptr)
         : job_(job),
           splits_(splits),
           network_(job_, splits_[0]),
           backend_(std::move(backend)),
-          runner_(network_, splits_, backend_, job_.seed),
+          backward_(backward ? std::make_unique<RecordingBackend>(std::move(backward)) : nullptr),
+          runner_(network_, splits_, backend_, job_.seed, backward_.get()),
           engine_(*comm_, runner_),
           batches_(make_batches(job_, network_, splits_[0])),
           proposer_(job_.train.proposals),
@@ -117,7 +122,7 @@ class Bench {
                 .network = network_,
                 .splits = splits_,
                 .engine = engine_,
-                .backend = backend_,
+                .backward = backward_ ? *backward_ : backend_,
                 .batches = batches_,
                 .proposer = proposer_,
                 .posterior = posterior_};
@@ -128,12 +133,15 @@ class Bench {
         return state;
     }
     [[nodiscard]] const RecordingBackend& backend() const { return backend_; }
+    /// Pre: there is one.
+    [[nodiscard]] const RecordingBackend& backward() const { return *backward_; }
 
   private:
     Job job_;
     std::vector<Dataset> splits_;
     Network network_;
     RecordingBackend backend_;
+    std::unique_ptr<RecordingBackend> backward_;
     NetworkRunner runner_;
     std::unique_ptr<Communicator> comm_ = make_local_communicator();
     Engine engine_;
