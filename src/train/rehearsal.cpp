@@ -105,7 +105,7 @@ class Rehearsal {
                                    .network = network_,
                                    .splits = splits_,
                                    .engine = engine_,
-                                   .backend = stand_in_,
+                                   .backward = stand_in_,
                                    .batches = batches_,
                                    .proposer = proposer_,
                                    .posterior = posterior_};

@@ -14,7 +14,8 @@ from fake_llm_server import FakeServer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 JOBS = ROOT / "jobs"
-LAYERS = {"quickstart": 1, "server": 1, "two_layers": 2, "two_layers_server": 2, "three_layers": 3}
+LAYERS = {"quickstart": 1, "server": 1, "two_layers": 2, "two_layers_server": 2, "three_layers": 3,
+          "two_models": 2}  # fmt: skip
 WORDS = {"positive": ("joy", "calm", "hope", "kind"), "negative": ("loss", "fear", "ruin", "cruel")}
 
 
@@ -50,12 +51,20 @@ class Jobs(JobTest):
                 self.expect_trains(job, f"/backend/endpoints/0/address={address}")
                 (self.dir / "run").rename(self.dir / job)
 
+    def test_two_models_train_with_the_backward_one_behind_a_server(self):
+        with FakeServer() as server:
+            self.expect_trains("two_models", '/backend={"kind": "scripted"}',
+                               f"/backward_backend/endpoints/0/address=http://127.0.0.1:{server.port}")  # fmt: skip
+            self.assertGreater(server.stats()["prompts"], 0)
+
 
 for _job in LAYERS:
     setattr(
         Jobs,
         f"test_{_job}_trains_with_scripted_replies",
-        lambda self, job=_job: self.expect_trains(job, '/backend={"kind": "scripted"}'),
+        lambda self, job=_job: self.expect_trains(
+            job, '/backend={"kind": "scripted"}', "/backward_backend=null"
+        ),
     )
 
 
