@@ -1,6 +1,7 @@
 #include "cli/train_display.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 
@@ -184,18 +185,28 @@ void TrainDisplay::finished(const TrainOutcome& outcome) {
         grouped(usage.calls), grouped(usage.standalone_tokens), grouped(usage.evaluated_tokens),
         worth, duration(seconds_since(start_)));
     if (uses_servers(job_)) {
-        const Spending& spent = outcome.spent;
-        const double money = money_of(spent, job_.backend, backward_spec(job_));
+        const RequestCost served = served_cost(outcome.spent);
+        const double money = money_of(outcome.spent, job_.backend, backward_spec(job_));
+        const auto whole = [](double number) { return grouped(std::llround(number)); };
         say("servers counted {} requests of {} tokens, and {} tokens that they generated{}; the "
             "run took {}",
-            grouped(spent.requests), grouped(spent.prompt_tokens), grouped(spent.output_tokens()),
-            money > 0.0 ? fmt::format(", which cost {:.4g}", money) : "", duration(spent.seconds));
+            whole(served.requests), whole(served.input_tokens), whole(served.output_tokens),
+            money > 0.0 ? fmt::format(", which cost {:.4g}", money) : "",
+            duration(outcome.spent.seconds));
     }
     if (outcome.recalled > 0) {
         say("journal: {} replies were held already and not paid for again",
             grouped(outcome.recalled));
     }
     say("run: {}", shown_path(job_.run_dir));
+}
+
+// Where one of two models is no server's, the other one's part.
+RequestCost TrainDisplay::served_cost(const Spending& spent) const {
+    const bool serves_forward = job_.backend.kind == BackendKind::http;
+    if (!serves_forward) return spent.backward;
+    const bool serves_backward = backward_spec(job_).kind == BackendKind::http;
+    return cost_of(spent) + spent.backward * (serves_backward ? 0.0 : -1.0);
 }
 
 void TrainDisplay::progressed(const TrainState& state, const EngineProgress& progress) {

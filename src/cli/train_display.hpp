@@ -35,6 +35,7 @@ class TrainDisplay : public TrainObserver {
   private:
     [[nodiscard]] std::string describe_dev(const DevResult& dev) const;
     void show_layer(std::size_t layer, const LayerParameters& parameters);
+    [[nodiscard]] RequestCost served_cost(const Spending& spent) const;
     void clear_bar();
     void show_bar(const TrainState& state, const EngineProgress& progress);
 

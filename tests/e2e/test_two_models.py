@@ -178,9 +178,10 @@ class Servers(ProgramTest):
             self.assertIn("/backend\nbackend scripted", probe)
             self.assertIn("/backward_backend\nbackend http", probe)
             self.assertIn("scores  are not asked of it", probe)
-            self.train()
+            said = self.train().out
             self.expect_no_failures()
             spent = self.result_json()["spent"]["backward"]
+            self.assertIn(f"servers counted {spent['requests']:,} requests", said, "the scripted ones not")
             self.assertGreaterEqual(spent["requests"], server.stats()["prompts"] - before)
 
     def test_budget_counts_both_models(self):
