@@ -174,9 +174,7 @@ std::vector<Entry> block_of(const std::vector<Entry>& all, std::size_t first, st
 }
 
 // Without an affinity units have nothing in common with each other.
-Unit unit_of(payload::Content content,
-             ModelRole model,
-             std::optional<std::uint64_t> affinity) {
+Unit unit_of(payload::Content content, ModelRole model, std::optional<std::uint64_t> affinity) {
     Unit unit{.payload = payload::encode({std::move(content), model}), .model = model};
     unit.affinity = affinity ? *affinity : XXH3_64bits(unit.payload.data(), unit.payload.size());
     return unit;
@@ -232,7 +230,9 @@ std::vector<Unit> make_text_units(const TextUnit& whole, std::size_t block, Mode
                model);
 }
 
-std::vector<Unit> make_generate_units(const GenerateUnit& whole, std::size_t block, ModelRole model) {
+std::vector<Unit> make_generate_units(const GenerateUnit& whole,
+                                      std::size_t block,
+                                      ModelRole model) {
     std::vector<Unit> units;
     GenerateUnit part = whole;
     for (std::size_t first = 0; first < whole.request.items.size(); first += block) {

@@ -18,8 +18,7 @@ std::optional<DevResult> known_dev(const TrainState& state, const NetworkParamet
 
 DevResult result_of(const Evaluation& dev) {
     return {static_cast<std::int64_t>(dev.right), static_cast<std::int64_t>(dev.examples),
-            static_cast<std::int64_t>(dev.measured), dev.log_likelihood_sum,
-            dev.class_log_prior};
+            static_cast<std::int64_t>(dev.measured), dev.log_likelihood_sum, dev.class_log_prior};
 }
 
 // The others are evaluated side by side.

@@ -315,10 +315,11 @@ std::vector<TaskResult> two_models_at_work(Engine& engine) {
                .cells = what.examples.size() * 3});
     GenerateRequest asked{.items = {}, .max_tokens = 8, .temperature = 1.0};
     for (std::uint64_t i = 0; i < 9; ++i) asked.items.push_back({{.text = "Write it"}, i});
-    const TaskId write =
-        graph.add({.needs = {},
-                   .expand = [asked] { return make_generate_units(asked, 2, ModelRole::backward); },
-                   .cells = 0});
+    const TaskId write = graph.add(
+        {.needs = {},
+         .expand =
+             [asked] { return make_generate_units({.request = asked}, 2, ModelRole::backward); },
+         .cells = 0});
     graph.add({.needs = {write},
                .expand =
                    [&graph, write] {

@@ -96,7 +96,7 @@ class TwoModels : public ::testing::Test {
     }
     void start_text(std::uint64_t id) {
         const GenerateRequest request{.items = {{{.text = "write"}, 1}}};
-        runner_->start(id, make_generate_unit(request, ModelRole::backward).payload);
+        runner_->start(id, make_generate_unit({.request = request}, ModelRole::backward).payload);
     }
     void start_scores(std::uint64_t id, ModelRole model) {
         runner_->start(

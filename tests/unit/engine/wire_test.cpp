@@ -86,12 +86,12 @@ TEST(Payload, GenerationComesBackToTheLastBit) {
         request.items.push_back(
             {{.text = text, .chat = true, .shared_bytes = 3}, 0xfedcba9876543210U});
     }
-    const payload::Work work =
-        payload::decode(payload::encode({.content = GenerateUnit{.request = request,
-                                                                 .purpose = TextPurpose::sample,
-                                                                 .layer = 2,
-                                                                 .places = {{.example = 7, .index = 3}}},
-                                         .model = ModelRole::backward}));
+    const payload::Work work = payload::decode(
+        payload::encode({.content = GenerateUnit{.request = request,
+                                                 .purpose = TextPurpose::sample,
+                                                 .layer = 2,
+                                                 .places = {{.example = 7, .index = 3}}},
+                         .model = ModelRole::backward}));
     EXPECT_EQ(work.model, ModelRole::backward);
     const auto unit = std::get<GenerateUnit>(work.content);
     EXPECT_EQ(unit.purpose, TextPurpose::sample);

@@ -40,7 +40,7 @@ Plan plan_of(const Job& job, const std::vector<Dataset>& splits, PlanOptions opt
 Plan measured_plan_of(const Job& job, const std::vector<Dataset>& splits) {
     testing::Bench bench(job, splits, std::vector<std::string>{});
     const TrainContext context = bench.context();
-    return make_plan(job, context.network, splits, context.backend,
+    return make_plan(job, context.network, splits, context.backward,
                      {.engine = &context.engine, .drawn_scores = 10'000.0});
 }
 
