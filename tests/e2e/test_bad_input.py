@@ -140,13 +140,6 @@ class BadJob(BadInput):
         self.write("job.json", embedded(network={"layers": layers}))
         self.expect_refused('job.json: /network/layers: "train" is false in all of them', "dln eval")
 
-    def test_plan_of_two_layers_is_refused_with_the_reason(self):
-        layers = [{"prompt": "Think."}, {"prompt": "Answer."}]
-        self.write("job.json", embedded(network={"layers": layers}))
-        self.expect_refused(
-            "job.json: /network/layers: 2 layers", arguments=("plan", "job.json"), ranks=(ALONE,)
-        )
-
     def test_training_a_frozen_layer_is_refused_with_the_reason(self):
         self.write("job.json", embedded(network={"layers": [{"prompt": "Think.", "train": False}]}))
         self.expect_refused("job.json: /network/layers/0/train: false", ranks=(ALONE,))
