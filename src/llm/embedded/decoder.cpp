@@ -27,8 +27,8 @@ LlamaContextHandle make_context(llama_model& model, const DecoderOptions& option
     if (!context) {
         throw BackendError(
             fmt::format("llama.cpp cannot make a context of {} cells: not enough memory? Lower "
-                        "the backend's context_tokens.",
-                        options.cells));
+                        "{}/context_tokens.",
+                        options.cells, options.place));
     }
     return context;
 }

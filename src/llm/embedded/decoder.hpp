@@ -19,6 +19,7 @@ struct DecoderOptions {
     int rows_a_decode = 160;    ///< most rows of logits from one llama_decode; > sequences
     int threads = 1;
     bool f16_cache = false;
+    std::string place = "/backend";  ///< of the backend in its job, for messages
 };
 
 /// A token to decode: its place and the sequences (1-based) that it belongs to.

@@ -19,7 +19,8 @@ constexpr int kBlockCells = 2048;
 DecoderOptions decoder_options(const EmbeddedOptions& options) {
     return {.cells = options.context_tokens + kBlockCells,
             .threads = options.threads,
-            .f16_cache = options.kv_cache == CacheType::f16};
+            .f16_cache = options.kv_cache == CacheType::f16,
+            .place = options.place};
 }
 
 }  // namespace

@@ -319,7 +319,7 @@ TEST(EmbeddedModel, CacheThatCannotHoldTheConvertedModelIsToldWithTheRemedies) {
 
 TEST(EmbeddedModel, MoreContextThanItWasTrainedWithIsRefused) {
     EXPECT_THAT([] { (void)make_embedded_backend({.model = kModel, .context_tokens = 1 << 20}); },
-                ThrowsMessage<BackendError>(HasSubstr("Lower the backend's context_tokens")));
+                ThrowsMessage<BackendError>(HasSubstr("/backend/context_tokens")));
 }
 
 TEST(EmbeddedModel, SaysWhatItIs) {
