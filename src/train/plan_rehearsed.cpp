@@ -102,18 +102,19 @@ class RehearsedPlanner {
         for (std::size_t i = 0; i < count; ++i) examples.push_back(i * train.size() / count);
         const Measure measure = network_.has_classes() ? Measure::classes : Measure::correct;
         TaskGraph graph;
-        const TaskId task = add_evaluation(graph, network_,
-                                           {.parameters = network_.initial_parameters(),
-                                            .measure = measure,
-                                            .split = kTrainSplit,
-                                            .examples = examples,
-                                            .step = 0,
-                                            .want_texts = false});
+        const EvaluationTasks tasks =
+            add_calibrated_evaluation(graph, network_,
+                                      {.parameters = network_.initial_parameters(),
+                                       .measure = measure,
+                                       .split = kTrainSplit,
+                                       .examples = examples,
+                                       .step = 0,
+                                       .want_texts = false});
         options_.engine->run(graph);
-        const TaskResult& result = graph.result(task);
-        plan.basis.sent += result.usage;
-        for (const ExampleOutcome& outcome :
-             read_outcomes(network_, measure, result.table, train, examples)) {
+        const EvaluationReading reading =
+            read_evaluation(network_, graph, tasks, measure, train, examples);
+        plan.basis.sent += reading.usage;
+        for (const ExampleOutcome& outcome : reading.outcomes) {
             plan.basis.answers += outcome.measured ? 1U : 0U;
             plan.basis.right += outcome.measured && outcome.right ? 1.0 : 0.0;
         }

@@ -77,6 +77,7 @@ StandIn::Asked StandIn::asked_of(const Unit& unit) const {
         for (const LayerItem& item : layer->items) asked.examples.push_back(item.example);
         asked.split = layer->split;
         asked.measure = layer->measure;
+        asked.is_content_free = layer->content_free;
     }
     return asked;
 }
@@ -161,6 +162,8 @@ std::vector<double> StandIn::scores_of(const Asked& asked,
                                        std::size_t first) {
     const LayerParameters& parameters = asked.parameters.back();
     const std::string& context = item.context.text;
+    // No class is more probable, so that calibration changes nothing.
+    if (asked.is_content_free) return std::vector<double>(item.targets.size(), 0.0);
     if (asked.measure == Measure::classes) {
         const std::uint64_t example = asked.examples[first];
         const std::size_t wanted = network_.class_index(splits_[asked.split][example].target);

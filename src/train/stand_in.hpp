@@ -64,6 +64,7 @@ class StandIn : public Backend {
         std::vector<std::uint64_t> examples;  // by item
         std::size_t split = 0;
         bool is_forward = false;                        // of a step
+        bool is_content_free = false;                   // `examples` are in no split
         std::optional<Measure> measure = std::nullopt;  // of the network's answer, or of a latent
     };
     struct PendingText {

@@ -131,6 +131,29 @@ TEST_F(PlanOfSteps, ThatCountRightAnswersIsWhatTheyUse) {
     expect_foretold(job);
 }
 
+TEST_F(PlanOfSteps, ThatAreCalibratedIsWhatTheyUse) {
+    Job job = job_of(2);
+    job.scoring.calibration = Calibration::content_free;
+    job.scoring.content_free_inputs = {"N/A", "none", "so", "-"};
+    expect_foretold(job);
+}
+
+TEST(PlanOfCalibratedRun, KnowsHowManyAnswersAreRight) {
+    Job job = job_of(2);
+    for (const Calibration calibration : {Calibration::batch, Calibration::content_free}) {
+        job.scoring.calibration = calibration;
+        EXPECT_EQ(measured_plan_of(job, {weather(32), Dataset(), Dataset()}).basis.answers, 32U);
+    }
+}
+
+TEST(PlanOfCalibratedRun, HasMoreContentFreeInputsThanExamples) {
+    Job job = job_of(2);
+    job.train.batch_size = 2;
+    job.scoring.calibration = Calibration::content_free;
+    job.scoring.content_free_inputs.assign(40, "N/A");
+    EXPECT_GT(plan_of(job, {weather(2), Dataset(), Dataset()}).training.expected.sum().requests, 0);
+}
+
 TEST_F(PlanOfSteps, WithEqualRequestsForSamplesIsWhatTheyUse) {
     Job job = job_of(2);
     job.train.posterior.temperature = 0.0;
