@@ -40,22 +40,23 @@ void add_sampling(Json& body,
     }
 }
 
-std::optional<std::vector<const Json*>> choices_in_order(const Json& reply, std::size_t count) {
-    const Json* choices = member(reply, "choices");
-    if (choices == nullptr || !choices->is_array() || choices->size() != count) {
-        return std::nullopt;
-    }
+std::optional<std::vector<const Json*>> entries_in_order(const Json* list, std::size_t count) {
+    if (list == nullptr || !list->is_array() || list->size() != count) return std::nullopt;
     std::vector<const Json*> ordered(count, nullptr);
-    for (const Json& choice : *choices) {
-        const auto index = whole_number(member(choice, "index"));
+    for (const Json& entry : *list) {
+        const auto index = whole_number(member(entry, "index"));
         if (!index || *index < 0 || static_cast<std::uint64_t>(*index) >= count) {
             return std::nullopt;
         }
         const Json*& place = ordered[static_cast<std::size_t>(*index)];
         if (place != nullptr) return std::nullopt;
-        place = &choice;
+        place = &entry;
     }
     return ordered;
+}
+
+std::optional<std::vector<const Json*>> choices_in_order(const Json& reply, std::size_t count) {
+    return entries_in_order(member(reply, "choices"), count);
 }
 
 CountedTokens counted_usage(const Json& reply) {

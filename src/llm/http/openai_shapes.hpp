@@ -18,8 +18,11 @@ void add_sampling(Json& body,
                   std::uint32_t seed,
                   std::size_t most_stops);
 
-/// The choices in the order of their prompts, whatever the order of the reply. Nothing: one is missing,
-/// there twice, or one too many.
+/// The entries of a list in the order of their "index", whatever the order of the reply. Nothing: it is no
+/// list of `count` entries, or one is missing, there twice, or one too many.
+[[nodiscard]] std::optional<std::vector<const Json*>> entries_in_order(const Json* list,
+                                                                       std::size_t count);
+/// The choices of a reply in the order of their prompts, likewise.
 [[nodiscard]] std::optional<std::vector<const Json*>> choices_in_order(const Json& reply,
                                                                        std::size_t count);
 inline constexpr const char* kBadChoices = "choices are missing, occur twice or are too many";

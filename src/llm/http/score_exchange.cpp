@@ -299,12 +299,7 @@ Verdict ScoreExchange::fail(std::size_t index,
     if (split) {
         for (const Ask& ask : asks) add_call(make_call({&ask, 1}), {ask}, verdict.more);
     } else {
-        verdict.kind = Verdict::Kind::refused;
-        verdict.reason =
-            status == 0 || status >= 500
-                ? printable(reason)
-                : fmt::format("the server refused this (HTTP {}): {}", status, server_words(body));
-        if (verdict.reason.empty()) verdict.reason = "no answer from the server";
+        verdict = given_up(status, body, reason);
         for (const Ask& ask : asks) give_up(ask, verdict.reason, verdict.more);
         count_requests(asks);
     }

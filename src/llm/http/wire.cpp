@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "dln/error.hpp"
+#include "dln/text/utf8.hpp"
 
 namespace dln::http {
 
@@ -19,6 +20,16 @@ Call Tokeniser::render(const ServerFacts& /*server*/,
 
 bool Tokeniser::read_rendered(const Json& /*reply*/, RenderedChat& /*so_far*/) const {
     throw InternalError("a chat context was given to a server that renders none");
+}
+
+Verdict given_up(int status, std::string_view body, std::string_view reason) {
+    Verdict verdict{.kind = Verdict::Kind::refused};
+    verdict.reason =
+        status == 0 || status >= 500
+            ? printable(reason)
+            : fmt::format("the server refused this (HTTP {}): {}", status, server_words(body));
+    if (verdict.reason.empty()) verdict.reason = "no answer from the server";
+    return verdict;
 }
 
 std::int64_t estimated_tokens(std::size_t bytes) {

@@ -128,6 +128,10 @@ class WriteWire {
                                           std::span<const WritePrompt> prompts) const = 0;
 };
 
+/// What a call comes to that got no reply of use: refused, with the server's words or the client's `reason`, as
+/// Exchange::fail() has them.
+[[nodiscard]] Verdict given_up(int status, std::string_view body, std::string_view reason);
+
 /// Tokens that `bytes` of text have at most, or nearly: an estimate for rate limits.
 [[nodiscard]] std::int64_t estimated_tokens(std::size_t bytes);
 

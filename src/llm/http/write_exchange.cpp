@@ -91,12 +91,7 @@ class WriteExchange final : public Exchange {
         if (asks.size() > 1 && (may_be_split(status) || book_.was_malformed(index))) {
             for (const Ask& ask : asks) add_call(make_call({&ask, 1}), {ask}, verdict.more);
         } else {
-            verdict.kind = Verdict::Kind::refused;
-            verdict.reason = status == 0 || status >= 500
-                                 ? printable(reason)
-                                 : fmt::format("the server refused this (HTTP {}): {}", status,
-                                               server_words(body));
-            if (verdict.reason.empty()) verdict.reason = "no answer from the server";
+            verdict = given_up(status, body, reason);
             for (const Ask& ask : asks) reply_.texts[ask.item].error = verdict.reason;
             count_requests(asks);
         }
