@@ -1,7 +1,7 @@
 #pragma once
 // The seam between the program and language models: submit requests, collect completions in any order.
-// Implementations: scripted/ (replies from a hash or a file), embedded/ (llama.cpp); one object a rank,
-// used by that rank's single thread. A request is a group of items (the block of one unit): a backend may
+// Implementations: scripted/ (replies from a hash or a file), embedded/ (llama.cpp), http/, and for embeddings
+// alone ngrams/; one object a rank, used by that rank's single thread. A request is a group of items (the block of one unit): a backend may
 // share work between the items of one request, and a result must depend on the request alone, never on
 // other requests or on what was computed before.
 
@@ -50,7 +50,12 @@ struct GenerateRequest {
     /// Generation ends before the first of these strings; none may be empty.
     std::vector<std::string> stop;
 };
-using Request = std::variant<ScoreRequest, GenerateRequest>;
+
+/// Embed every text: a vector for each, such that near texts have vectors of a small angle.
+struct EmbedRequest {
+    std::vector<std::string> texts;  ///< none is empty
+};
+using Request = std::variant<ScoreRequest, GenerateRequest, EmbedRequest>;
 
 /// Natural-log probabilities of a target's tokens, or why there are none. Never a sentinel.
 struct TargetScore {
@@ -74,7 +79,17 @@ struct GeneratedText {
 struct GenerateReply {
     std::vector<GeneratedText> texts;
 };
-using Reply = std::variant<ScoreReply, GenerateReply>;
+
+/// The vector of a text: finite numbers, as many as the model gives to every text; or why there is none.
+struct Embedding {
+    std::vector<float> values;
+    std::string error;
+    [[nodiscard]] bool ok() const noexcept { return error.empty(); }
+};
+struct EmbedReply {
+    std::vector<Embedding> embeddings;  ///< one a text
+};
+using Reply = std::variant<ScoreReply, GenerateReply, EmbedReply>;
 
 /// What a request cost. All are sums over the request's items. A reply that a journal held counts like one
 /// that was sent for.

@@ -76,7 +76,8 @@ class Batch {
 Decoder::Decoder(llama_model& model, const DecoderOptions& options)
     : options_(options),
       context_(make_context(model, options)),
-      vocabulary_(static_cast<std::size_t>(llama_vocab_n_tokens(llama_model_get_vocab(&model)))) {}
+      vocabulary_(static_cast<std::size_t>(llama_vocab_n_tokens(llama_model_get_vocab(&model)))),
+      state_size_(static_cast<std::size_t>(llama_model_n_embd(&model))) {}
 
 std::size_t Decoder::begin(std::span<const Token> prefix) {
     const llama_memory_t memory = llama_get_memory(context_.get());
@@ -137,6 +138,18 @@ std::span<const float> Decoder::logits_of(std::size_t i) {
     const float* row = llama_get_logits_ith(context_.get(), static_cast<int32_t>(i));
     DLN_ASSERT(row != nullptr, "no logits for token {} of the batch", i);
     return {row, vocabulary_};
+}
+
+void Decoder::decode_states(std::span<const DecodeToken> tokens) {
+    llama_set_embeddings(context_.get(), true);
+    run(tokens, 1);
+    llama_set_embeddings(context_.get(), false);
+}
+
+std::span<const float> Decoder::state_of(std::size_t i) {
+    const float* row = llama_get_embeddings_ith(context_.get(), static_cast<int32_t>(i));
+    DLN_ASSERT(row != nullptr, "no hidden state for token {} of the batch", i);
+    return {row, state_size_};
 }
 
 void Decoder::drop(int sequence) {

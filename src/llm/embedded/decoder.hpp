@@ -48,6 +48,10 @@ class Decoder {
     void decode(std::span<const DecodeToken> tokens);
     /// Row of logits of the i-th token of the last decode. Pre: it wanted logits.
     [[nodiscard]] std::span<const float> logits_of(std::size_t i);
+    /// Decodes `tokens`, at most rows_a_decode, for their hidden states: afterwards state_of(i) of each, no logits.
+    void decode_states(std::span<const DecodeToken> tokens);
+    /// The last hidden state of the i-th token of the last decode_states, after the final norm.
+    [[nodiscard]] std::span<const float> state_of(std::size_t i);
     /// Drops sequence `sequence` (0-based).
     void drop(int sequence);
 
@@ -57,6 +61,7 @@ class Decoder {
     DecoderOptions options_;
     LlamaContextHandle context_;
     std::size_t vocabulary_;
+    std::size_t state_size_;
     std::vector<Token> prefix_;
     std::size_t prefix_decoded_ = 0;
     int shared_with_ = 0;

@@ -81,6 +81,10 @@ std::unique_ptr<Work> EmbeddedBackend::start(GenerateRequest request) {
     return make_generate_work({decoder_, tokenizer_, context_tokens_}, std::move(request));
 }
 
+std::unique_ptr<Work> EmbeddedBackend::start(const EmbedRequest& request) {
+    return make_embed_work({decoder_, tokenizer_, context_tokens_}, request);
+}
+
 int EmbeddedBackend::count_tokens(const Context& context) {
     return static_cast<int>(tokenizer_.encode(context).size());
 }

@@ -37,6 +37,7 @@ class EmbeddedBackend : public Backend {
     EmbeddedBackend(const EmbeddedOptions& options, const ModelFile& file);
     [[nodiscard]] std::unique_ptr<Work> start(ScoreRequest request);
     [[nodiscard]] std::unique_ptr<Work> start(GenerateRequest request);
+    [[nodiscard]] std::unique_ptr<Work> start(const EmbedRequest& request);
 
     LlamaModelHandle model_;
     Tokenizer tokenizer_;

@@ -32,6 +32,8 @@ class Work {
 
 [[nodiscard]] std::unique_ptr<Work> make_score_work(ModelAccess access, ScoreRequest request);
 [[nodiscard]] std::unique_ptr<Work> make_generate_work(ModelAccess access, GenerateRequest request);
+[[nodiscard]] std::unique_ptr<Work> make_embed_work(ModelAccess access,
+                                                    const EmbedRequest& request);
 
 /// The message of an item whose context cannot be taken.
 [[nodiscard]] std::string too_long_message(std::size_t tokens, int room, int context_tokens);

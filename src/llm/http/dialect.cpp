@@ -1,6 +1,7 @@
 #include "llm/http/dialect.hpp"
 
 #include "llm/http/dialects.hpp"
+#include "llm/http/refused_exchange.hpp"
 #include "llm/http/strict_json.hpp"
 
 namespace dln::http {
@@ -16,7 +17,14 @@ constexpr Entry kDialects[] = {
     {"together", make_together_dialect}, {"sglang", make_sglang_dialect},
     {"tgi", make_tgi_dialect},           {"llama-server", make_llama_server_dialect}};
 
+constexpr std::string_view kEmbeddingDialect = "openai-embeddings";
+
 }  // namespace
+
+std::unique_ptr<Exchange> Dialect::embed(const ServerFacts& /*server*/,
+                                         EmbedRequest request) const {
+    return make_refused_exchange(std::move(request), "this dialect embeds no texts");
+}
 
 std::optional<Call> Dialect::count_tokens(const ServerFacts& /*server*/,
                                           const Context& /*context*/) const {
@@ -41,6 +49,7 @@ std::unique_ptr<Dialect> make_dialect(std::string_view name) {
     for (const Entry& entry : kDialects) {
         if (entry.name == name) return entry.make();
     }
+    if (name == kEmbeddingDialect) return make_openai_embeddings_dialect();
     return nullptr;
 }
 

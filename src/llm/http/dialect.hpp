@@ -99,6 +99,9 @@ class Dialect {
                                                           ScoreRequest request) const = 0;
     [[nodiscard]] virtual std::unique_ptr<Exchange> generate(const ServerFacts& server,
                                                              GenerateRequest request) const = 0;
+    /// By default refused.
+    [[nodiscard]] virtual std::unique_ptr<Exchange> embed(const ServerFacts& server,
+                                                          EmbedRequest request) const;
     /// The calls by which a server says what it is (models, context length, slots, tokeniser, version).
     [[nodiscard]] virtual std::vector<Call> describe() const = 0;
     /// Learns from the reply to call `index` of describe(); a status other than 200 tells something too.
@@ -122,9 +125,10 @@ class Dialect {
 /// The manner of dialects whose servers echo prompts: `takes_lists` of prompts, for scores and texts.
 [[nodiscard]] RequestManner echo_manner(const ServerFacts& server, bool takes_lists);
 
-/// The dialect of that name: openai, openai-chat, together, sglang, tgi, llama-server. Null: none.
+/// The dialect of that name: openai, openai-chat, together, sglang, tgi, llama-server, and openai-embeddings, which
+/// embeds only. Null: none.
 [[nodiscard]] std::unique_ptr<Dialect> make_dialect(std::string_view name);
-/// All names, for messages.
+/// The names of those that score or generate, for messages.
 [[nodiscard]] const std::vector<std::string>& dialect_names();
 
 }  // namespace dln::http

@@ -11,6 +11,8 @@ namespace dln::http {
 [[nodiscard]] std::unique_ptr<Dialect> make_openai_dialect();
 /// Chat completions alone, for generation.
 [[nodiscard]] std::unique_ptr<Dialect> make_openai_chat_dialect();
+/// OpenAI's /v1/embeddings alone.
+[[nodiscard]] std::unique_ptr<Dialect> make_openai_embeddings_dialect();
 /// Together: echoed scores come in a list beside the choices.
 [[nodiscard]] std::unique_ptr<Dialect> make_together_dialect();
 /// SGLang's own /generate, which keeps its prefix cache while scoring.

@@ -205,6 +205,9 @@ class HttpBackend : public Backend {
     std::unique_ptr<Exchange> exchange(GenerateRequest request) const {
         return dialect_->generate(server_, std::move(request));
     }
+    std::unique_ptr<Exchange> exchange(EmbedRequest request) const {
+        return dialect_->embed(server_, std::move(request));
+    }
 
     // Endpoints that were away may be another server now: what was scored before must score the same.
     void check_those_away() {

@@ -3,6 +3,7 @@
 
 #include "llm/http/dialects.hpp"
 #include "llm/http/openai_shapes.hpp"
+#include "llm/http/refused_exchange.hpp"
 #include "llm/http/write_exchange.hpp"
 
 namespace dln::http {
@@ -12,35 +13,6 @@ constexpr const char* kNoScores =
     "openai-chat returns log-probabilities of generated tokens only, so it cannot score; use "
     "openai (vLLM), "
     "sglang or llama-server, or an accuracy objective";
-
-/// Every target with the same error: asking would be of no use.
-class RefusedScores final : public Exchange {
-  public:
-    explicit RefusedScores(const ScoreRequest& request) {
-        for (const ScoreItem& item : request.items) {
-            ++usage_.calls;
-            reply_.scores.emplace_back(item.targets.size(),
-                                       TargetScore{.token_log_probs = {}, .error = kNoScores});
-        }
-    }
-    std::vector<Call> begin() override { return {}; }
-    Verdict take(std::size_t /*index*/, std::string_view /*body*/) override {
-        return {.kind = Verdict::Kind::refused, .reason = kNoScores};
-    }
-    Verdict fail(std::size_t /*index*/,
-                 int /*status*/,
-                 std::string_view /*body*/,
-                 std::string_view /*reason*/) override {
-        return {.kind = Verdict::Kind::refused, .reason = kNoScores};
-    }
-    bool done() const override { return true; }
-    Reply take_reply() override { return std::move(reply_); }
-    Usage usage() const override { return usage_; }
-
-  private:
-    ScoreReply reply_;
-    Usage usage_;
-};
 
 /// True when the server is known to take sampling fields beyond OpenAI's own.
 bool takes_more_sampling(const ServerFacts& server) {
@@ -64,7 +36,7 @@ class OpenAiChatDialect final : public Dialect {
 
     std::unique_ptr<Exchange> score(const ServerFacts& /*server*/,
                                     ScoreRequest request) const override {
-        return std::make_unique<RefusedScores>(request);
+        return make_refused_exchange(std::move(request), kNoScores);
     }
     std::unique_ptr<Exchange> generate(const ServerFacts& server,
                                        GenerateRequest request) const override {

@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 
 #include "dln/error.hpp"
+#include "dln/llm/embedding.hpp"
 
 #include "support/temporary_directory.hpp"
 
@@ -84,6 +85,72 @@ std::vector<double> flat(const ScoreReply& reply) {
         }
     }
     return all;
+}
+
+std::vector<Embedding> embed(std::vector<std::string> texts, Backend& model = backend()) {
+    return std::get<EmbedReply>(run_request(model, EmbedRequest{.texts = std::move(texts)}).reply)
+        .embeddings;
+}
+
+double likeness(const Embedding& a, const Embedding& b) {
+    return cosine(normalised(a.values), normalised(b.values));
+}
+
+TEST(EmbeddedEmbeddings, TextsOfOneKindAreNearerThanOthers) {
+    const auto vectors = embed({"The cat sleeps on the sofa.", "A kitten naps on the couch.",
+                                "Interest rates rose by half a percent."});
+    EXPECT_GT(likeness(vectors[0], vectors[1]), likeness(vectors[0], vectors[2]));
+    EXPECT_GT(likeness(vectors[0], vectors[1]), likeness(vectors[1], vectors[2]));
+}
+
+TEST(EmbeddedEmbeddings, AreEqualWhateverWasComputedBefore) {
+    const std::vector<std::string> texts{"good", "a longer text of some words", "bad"};
+    const auto first = embed(texts);
+    (void)score(backend(), a_unit());
+    const auto second = embed(texts);
+    const auto fresh = embed(texts, *fresh_backend());
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+        ASSERT_TRUE(first[i].ok()) << first[i].error;
+        EXPECT_EQ(first[i].values.size(), 576U);
+        EXPECT_EQ(first[i].values, second[i].values);
+        EXPECT_EQ(first[i].values, fresh[i].values);
+    }
+}
+
+TEST(EmbeddedEmbeddings, LeaveScoresAsTheyAre) {
+    const std::vector<double> before = flat(score(backend(), a_unit()));
+    (void)embed({"good", "bad"});
+    EXPECT_EQ(flat(score(backend(), a_unit())), before);
+}
+
+// 300 words are cut into several decodes, and many short texts fill several too.
+TEST(EmbeddedEmbeddings, DependLittleOnTheirCompany) {
+    std::string long_text;
+    for (int i = 0; i < 300; ++i) long_text += " word";
+    std::vector<std::string> texts(40, "some words beside");
+    texts[7] = long_text;
+    texts[23] = "joy";
+    const auto together = embed(texts);
+    for (const std::size_t i : std::vector<std::size_t>{0, 7, 23, 39}) {
+        const auto alone = embed({texts[i]});
+        EXPECT_NEAR(likeness(together[i], alone[0]), 1.0, 1e-5) << i;
+    }
+}
+
+TEST(EmbeddedEmbeddings, TextThatIsTooLongHasNoneAndOthersDo) {
+    std::string long_text;
+    for (int i = 0; i < 600; ++i) long_text += " word";
+    const auto vectors = embed({"short", long_text, std::string(1 << 20, 'x')});
+    EXPECT_TRUE(vectors[0].ok());
+    EXPECT_THAT(vectors[1].error, HasSubstr("600 tokens is longer than 512"));
+    EXPECT_THAT(vectors[2].error, HasSubstr("longer than 512 tokens"));
+}
+
+TEST(EmbeddedEmbeddings, TellTheirTokens) {
+    const Completion completion = run_request(backend(), EmbedRequest{.texts = {"good", "good"}});
+    EXPECT_EQ(completion.usage.requests, 2);
+    EXPECT_EQ(completion.usage.prompt_tokens, 2);
+    EXPECT_EQ(completion.usage.generated_tokens, 0);
 }
 
 TEST(EmbeddedScores, EqualThoseOfEveryTargetAlone) {

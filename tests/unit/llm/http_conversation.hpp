@@ -60,6 +60,9 @@ class Conversation {
         return std::get<ScoreReply>(exchange_->take_reply()).scores;
     }
     [[nodiscard]] TargetScore score() { return scores().at(0).at(0); }
+    [[nodiscard]] std::vector<Embedding> embeddings() {
+        return std::get<EmbedReply>(exchange_->take_reply()).embeddings;
+    }
     [[nodiscard]] std::vector<GeneratedText> texts() {
         return std::get<GenerateReply>(exchange_->take_reply()).texts;
     }
@@ -85,6 +88,9 @@ struct Server {
     }
     [[nodiscard]] Conversation generate(GenerateRequest request) const {
         return {dialect, dialect->generate(facts, std::move(request))};
+    }
+    [[nodiscard]] Conversation embed(std::vector<std::string> texts) const {
+        return {dialect, dialect->embed(facts, {.texts = std::move(texts)})};
     }
     std::shared_ptr<const Dialect> dialect;
     ServerFacts facts;
