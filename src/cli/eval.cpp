@@ -54,7 +54,7 @@ int run_eval(Communicator& comm, const EvalOptions& options) {
         comm, [&] { return read_job(options.job); },
         {.train = split == kTrainSplit, .dev = split == kDevSplit, .test = split == kTestSplit},
         check);
-    session.start(ModelsWanted::forward);
+    session.start(ModelsWanted::forward, {.embeddings_of_run = options.job.run_path});
     return session.run([&] {
         const Evaluation evaluation = evaluate_split(session.engine(), session.network(),
                                                      session.splits(), split, {parameters}, 0)

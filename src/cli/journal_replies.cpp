@@ -1,5 +1,7 @@
 #include "cli/journal_replies.hpp"
 
+#include <filesystem>
+
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
@@ -38,11 +40,12 @@ void JournalReplies::keep(const std::string& model,
                           const std::string& body,
                           const std::string& reply) {
     has_begun_ = has_begun_ || run_.holds_run();
-    if (!has_begun_ || !journal_.takes_replies()) return;
+    if (!(has_begun_ || keeps_before_run_) || !journal_.takes_replies()) return;
     try {
+        if (!has_begun_) std::filesystem::create_directories(run_.journal_path());
         journal_.put({.model = model, .path = path, .body = body}, reply);
         sync_now_and_then();
-    } catch (const Error& error) {
+    } catch (const std::exception& error) {
         spdlog::warn("the journal takes no more replies, a restart will pay for them again: {}",
                      error.what());
     }

@@ -20,8 +20,8 @@ class JournalReplies : public PaidReplies {
     [[nodiscard]] std::optional<std::string> find(const std::string& model,
                                                   const std::string& path,
                                                   const std::string& body) override;
-    /// Keeps nothing before the run has begun: what a probe asks of a server that is then refused must
-    /// leave no run directory. A disk that refuses is warned of once; the run goes on.
+    /// Keeps nothing before the run has begun, unless told otherwise: what a probe asks of a server that is then
+    /// refused must leave no run directory. A disk that refuses is warned of once; the run goes on.
     void keep(const std::string& model,
               const std::string& path,
               const std::string& body,
@@ -34,6 +34,8 @@ class JournalReplies : public PaidReplies {
                       const std::string& path,
                       const std::string& body,
                       const RefusedCall& refused) override;
+    /// True: from now on keeps replies whether or not the run has begun. Embedding all inputs is paid for before.
+    void keep_before_run(bool wanted) noexcept { keeps_before_run_ = wanted; }
     [[nodiscard]] const JournalCounts& counts() const noexcept { return journal_.counts(); }
 
   private:
@@ -43,14 +45,17 @@ class JournalReplies : public PaidReplies {
     RunDirectory run_;
     Journal journal_;
     bool has_begun_ = false;
+    bool keeps_before_run_ = false;
     std::chrono::steady_clock::time_point synced_ = std::chrono::steady_clock::now();
 };
 
-/// The same of a backward model that has a backend of its own: its replies stay apart from those of the forward
-/// model, whose servers may call theirs by the same name.
-class BackwardReplies : public PaidReplies {
+/// The same of a model beside the forward model, which has a backend of its own: its replies stay apart from those of
+/// the forward model, whose servers may call theirs by the same name.
+class RepliesApart : public PaidReplies {
   public:
-    explicit BackwardReplies(std::shared_ptr<PaidReplies> replies) : replies_(std::move(replies)) {}
+    /// `role` tells it from others: "backward", "embedding".
+    RepliesApart(std::shared_ptr<PaidReplies> replies, std::string role)
+        : replies_(std::move(replies)), role_(std::move(role)) {}
     [[nodiscard]] std::optional<std::string> find(const std::string& model,
                                                   const std::string& path,
                                                   const std::string& body) override {
@@ -75,9 +80,10 @@ class BackwardReplies : public PaidReplies {
     }
 
   private:
-    [[nodiscard]] static std::string apart(const std::string& model) { return "backward " + model; }
+    [[nodiscard]] std::string apart(const std::string& model) const { return role_ + " " + model; }
 
     std::shared_ptr<PaidReplies> replies_;
+    std::string role_;
 };
 
 }  // namespace dln

@@ -11,6 +11,8 @@
 #include <spdlog/spdlog.h>
 
 #include "dln/cli/commands.hpp"
+#include "dln/text/utf8.hpp"
+#include "dln/train/nearest_examples.hpp"
 #include "dln/train/trainer.hpp"
 
 #include "cli/job_options.hpp"
@@ -53,10 +55,34 @@ int plan_and_print(Session& session, const CommandOptions& options) {
     return 0;
 }
 
+// Embedding all inputs may be paid for, and a plan is not: random examples stand for the nearest ones.
+Job read_planned_job(const CommandOptions& options, bool& shows_nearest) {
+    Job job = read_job(options.job);
+    shows_nearest = nearest_shown(job) > 0;
+    if (shows_nearest) job.network.layers.back().few_shot_choice = FewShotChoice::random;
+    return job;
+}
+
+void warn_of_embedding(const Session& session) {
+    const Job& job = session.job();
+    const DistinctTexts texts = distinct_texts(session.splits(), job.scoring.content_free_inputs);
+    std::size_t bytes = 0;
+    for (const std::string_view text : texts.texts) bytes += text.size();
+    spdlog::warn(
+        "{}: plans embed nothing: examples drawn at random stand for the nearest ones, and the "
+        "run will embed {} texts of {} bytes by {}, which is in none of the numbers",
+        job.path, grouped(static_cast<std::int64_t>(texts.texts.size())),
+        grouped(static_cast<std::int64_t>(bytes)), kEmbeddingPointer);
+}
+
 int run_plan(Communicator& comm, const CommandOptions& options) {
+    bool shows_nearest = false;
     Session session(
-        comm, [&] { return read_job(options.job); }, {},
-        [](Session& ready) { check_trainable(ready.job()); });
+        comm, [&] { return read_planned_job(options, shows_nearest); }, {},
+        [&](Session& ready) {
+            check_trainable(ready.job());
+            if (shows_nearest) warn_of_embedding(ready);
+        });
     session.start(ModelsWanted::forward);
     return session.run([&] { return plan_and_print(session, options); });
 }

@@ -191,7 +191,7 @@ int run_predict(Communicator& comm, const PredictOptions& options) {
         comm, [&] { return read_job(options.job); }, {.train = false, .dev = false, .test = false},
         check);
     const std::size_t split = session.add_split(lines.inputs);
-    session.start(ModelsWanted::forward);
+    session.start(ModelsWanted::forward, {.embeddings_of_run = options.job.run_path});
     return session.run([&] {
         const Predicted out =
             predict_lines(session, predictor, split, std::move(lines), options.latents);

@@ -9,11 +9,13 @@
 #include "dln/data/read.hpp"
 #include "dln/error.hpp"
 #include "dln/llm/embedded.hpp"
+#include "dln/llm/embedding.hpp"
 #include "dln/llm/http.hpp"
 #include "dln/llm/scripted.hpp"
 #include "dln/report/calls.hpp"
 
 #include "cli/journal_replies.hpp"
+#include "cli/nearest.hpp"
 #include "cli/ranks.hpp"
 #include "cli/text_file.hpp"
 
@@ -116,6 +118,7 @@ void Session::share_splits(const SplitsWanted& wanted) {
         });
         splits_.push_back(comm_.rank() == 0 ? std::move(data) : Dataset::deserialize(bytes));
     };
+    asks_training_ = wanted.train;
     const bool few_shot = job_.network.layers.back().few_shot > 0;
     share(wanted.train || few_shot ? &job_.data.train : nullptr);
     share(wanted.dev && job_.data.dev ? &*job_.data.dev : nullptr);
@@ -128,11 +131,11 @@ std::size_t Session::add_split(const Dataset& data) {
     return splits_.size() - 1;
 }
 
-// All ranks read the journal before any rank writes to it. Both models' replies are in one.
-void Session::make_backends(ModelsWanted models, const Replies& wanted) {
+// All ranks read the journal before any rank writes to it. All models' replies are in one.
+std::shared_ptr<JournalReplies> Session::open_replies(const Replies& wanted) {
     std::shared_ptr<JournalReplies> replies;
     on_all_ranks(comm_, [&] {
-        if (!uses_servers(job_)) return;
+        if (!has_journal(job_)) return;
         if (!wanted.replayed_run.empty()) {
             replies = JournalReplies::of_replayed(wanted.replayed_run);
         } else if (wanted.keeps_replies) {
@@ -140,23 +143,34 @@ void Session::make_backends(ModelsWanted models, const Replies& wanted) {
         }
     });
     if (replies) count_held(replies->counts());
-    const auto make = [&](const BackendSpec& spec, const char* pointer, const char* server_file,
-                          std::shared_ptr<PaidReplies> held) {
-        std::optional<ReplayedRun> replayed;
-        if (!wanted.replayed_run.empty()) {
-            const std::string facts = RunDirectory(wanted.replayed_run).file(server_file);
-            replayed = {.path = wanted.replayed_run, .facts = read_text_file(facts).value_or("")};
-        }
-        return make_backend(spec, {job_.path, pointer}, comm_.rank(), comm_.size(), std::move(held),
-                            std::move(replayed));
-    };
+    return replies;
+}
+
+std::unique_ptr<Backend> Session::make(const BackendSpec& spec,
+                                       const char* pointer,
+                                       const char* server_file,
+                                       std::shared_ptr<PaidReplies> held,
+                                       const Replies& wanted) const {
+    std::optional<ReplayedRun> replayed;
+    if (!wanted.replayed_run.empty()) {
+        const std::string facts = RunDirectory(wanted.replayed_run).file(server_file);
+        replayed = {.path = wanted.replayed_run, .facts = read_text_file(facts).value_or("")};
+    }
+    return make_backend(spec, {job_.path, pointer}, comm_.rank(), comm_.size(), std::move(held),
+                        std::move(replayed));
+}
+
+void Session::make_backends(ModelsWanted models,
+                            const Replies& wanted,
+                            const std::shared_ptr<JournalReplies>& replies) {
     using Clock = std::chrono::steady_clock;
     Clock::time_point ready;
     on_all_ranks(comm_, [&] {
-        backend_ = make(job_.backend, kBackendPointer, kServerFile, replies);
+        backend_ = make(job_.backend, kBackendPointer, kServerFile, replies, wanted);
         if (models == ModelsWanted::both && job_.backward_backend) {
-            backward_ = make(*job_.backward_backend, kBackwardPointer, kBackwardServerFile,
-                             replies ? std::make_shared<BackwardReplies>(replies) : nullptr);
+            backward_ = make(
+                *job_.backward_backend, kBackwardPointer, kBackwardServerFile,
+                replies ? std::make_shared<RepliesApart>(replies, "backward") : nullptr, wanted);
         }
         ready = Clock::now();
     });
@@ -164,10 +178,44 @@ void Session::make_backends(ModelsWanted models, const Replies& wanted) {
                   std::chrono::duration<double>(Clock::now() - ready).count());
 }
 
+std::unique_ptr<Backend> Session::make_embedding(const Replies& wanted,
+                                                 const std::shared_ptr<JournalReplies>& replies) {
+    const EmbeddingSpec& spec = *job_.embedding;
+    std::unique_ptr<Backend> embedding;
+    on_all_ranks(comm_, [&] {
+        if (spec.kind == EmbeddingKind::ngrams) {
+            embedding = make_ngram_backend(spec.dimension);
+            return;
+        }
+        std::shared_ptr<JournalReplies> held = replies;
+        if (!held && spec.kind == EmbeddingKind::http && !wanted.embeddings_of_run.empty()) {
+            held = JournalReplies::of_replayed(wanted.embeddings_of_run);
+        }
+        embedding =
+            make(backend_of(spec), kEmbeddingPointer, kEmbeddingServerFile,
+                 held ? std::make_shared<RepliesApart>(held, "embedding") : nullptr, wanted);
+    });
+    return embedding;
+}
+
+// The backend that embeds is needed for this alone, and gives its memory back.
+void Session::choose_examples(const Replies& wanted,
+                              const std::shared_ptr<JournalReplies>& replies) {
+    const std::unique_ptr<Backend> embedding = make_embedding(wanted, replies);
+    if (replies) replies->keep_before_run(true);
+    FoundExamples found = find_nearest_examples(comm_, job_, splits_, asks_training_, *embedding);
+    if (replies) replies->keep_before_run(false);
+    nearest_ = std::move(found.nearest);
+    embedded_inputs_ = {.info = embedding->info(), .usage = found.usage};
+    embedding_counts_ = found.counts;
+}
+
 void Session::start(ModelsWanted models, const Replies& wanted) {
-    make_backends(models, wanted);
-    runner_ =
-        std::make_unique<NetworkRunner>(*network_, splits_, *backend_, job_.seed, backward_.get());
+    const std::shared_ptr<JournalReplies> replies = open_replies(wanted);
+    make_backends(models, wanted, replies);
+    if (network_->nearest_shown() > 0) choose_examples(wanted, replies);
+    runner_ = std::make_unique<NetworkRunner>(*network_, splits_, *backend_, job_.seed,
+                                              backward_.get(), &nearest_);
     engine_ = std::make_unique<Engine>(comm_, *runner_);
 }
 
@@ -199,7 +247,9 @@ int Session::run(const std::function<int()>& body, std::FILE* summary) {
         fmt::print(stderr, "dln: {}\n", error.what());
         code = static_cast<int>(error.exit_code());
     }
-    for (const std::string& line : describe(engine_->total_counts())) {
+    BackendCounts counts = engine_->total_counts();
+    counts += embedding_counts_;
+    for (const std::string& line : describe(counts)) {
         fmt::print(summary, "{}\n", line);
     }
     std::fflush(summary);

@@ -43,6 +43,13 @@ struct BackendPlace {
 /// backward model of its own.
 inline constexpr const char* kServerFile = "server.json";
 inline constexpr const char* kBackwardServerFile = "backward_server.json";
+inline constexpr const char* kEmbeddingServerFile = "embedding_server.json";
+
+/// What became of embedding the inputs, where examples are chosen by it.
+struct EmbeddedInputs {
+    BackendInfo info;
+    Usage usage;  ///< of all ranks; on rank 0 only
+};
 
 /// Where replies of model servers come from, beside the servers.
 struct Replies {
@@ -50,6 +57,8 @@ struct Replies {
     bool keeps_replies = false;
     /// Directory of a run whose journal holds all of them; nothing is sent. Empty: none.
     std::string replayed_run;
+    /// Directory of a run whose journal is looked up for embeddings, and for nothing else; it takes none. Empty: none.
+    std::string embeddings_of_run = {};
 };
 
 /// Which splits a command reads; few-shot examples need the training split whatever is asked.
@@ -61,6 +70,8 @@ struct SplitsWanted {
 
 /// Which models a command asks. Evaluating needs no backward one.
 enum class ModelsWanted { forward, both };
+
+class JournalReplies;
 
 class Session {
   public:
@@ -75,7 +86,7 @@ class Session {
     /// Adds a split that is no file of the job (inputs to predict) and returns its index. Rank 0's
     /// `data` counts. Collective; before start().
     std::size_t add_split(const Dataset& data);
-    /// Loads the models on every rank. Collective.
+    /// Loads the models on every rank; where examples are chosen by embeddings, embeds all inputs. Collective.
     void start(ModelsWanted models, const Replies& replies = {});
     /// Replies of model servers that were held at the start.
     [[nodiscard]] std::int64_t replies_held() const noexcept { return replies_held_; }
@@ -91,13 +102,28 @@ class Session {
     /// Of the backward model: the same one when the job has no other, or when it was not wanted.
     [[nodiscard]] Backend& backward() { return backward_ ? *backward_ : *backend_; }
     [[nodiscard]] Engine& engine() { return *engine_; }
+    /// None: no example is chosen by its embedding.
+    [[nodiscard]] const std::optional<EmbeddedInputs>& embedded_inputs() const noexcept {
+        return embedded_inputs_;
+    }
     /// Identity of the job with its data.
     [[nodiscard]] std::string hash() const;
 
   private:
     void share_job(const std::function<Job()>& read);
     void share_splits(const SplitsWanted& wanted);
-    void make_backends(ModelsWanted models, const Replies& wanted);
+    [[nodiscard]] std::shared_ptr<JournalReplies> open_replies(const Replies& wanted);
+    [[nodiscard]] std::unique_ptr<Backend> make(const BackendSpec& spec,
+                                                const char* pointer,
+                                                const char* server_file,
+                                                std::shared_ptr<PaidReplies> held,
+                                                const Replies& wanted) const;
+    void make_backends(ModelsWanted models,
+                       const Replies& wanted,
+                       const std::shared_ptr<JournalReplies>& replies);
+    [[nodiscard]] std::unique_ptr<Backend> make_embedding(
+        const Replies& wanted, const std::shared_ptr<JournalReplies>& replies);
+    void choose_examples(const Replies& wanted, const std::shared_ptr<JournalReplies>& replies);
     void count_held(const JournalCounts& counts);
 
     Communicator& comm_;
@@ -106,6 +132,10 @@ class Session {
     std::optional<Network> network_;
     std::unique_ptr<Backend> backend_;
     std::unique_ptr<Backend> backward_;  // none: backend_ is both
+    bool asks_training_ = false;
+    NearestExamples nearest_;
+    std::optional<EmbeddedInputs> embedded_inputs_;
+    BackendCounts embedding_counts_;  // of all ranks; on rank 0 only
     std::unique_ptr<NetworkRunner> runner_;
     std::unique_ptr<Engine> engine_;
     std::int64_t replies_held_ = 0;

@@ -111,7 +111,7 @@ ProbedBackend probe_before_training(Session& session) {
 
 // Only http has what a replay needs: a journal, and what the servers said of themselves.
 void check_replayable(const Job& job, const std::string& replay) {
-    if (!uses_servers(job)) {
+    if (!has_journal(job)) {
         throw UsageError(
             fmt::format("--replay {}: /backend/kind is not \"http\". Expected a job whose model "
                         "servers' replies are in a journal; other backends compute again.",
@@ -135,6 +135,9 @@ void check_replayable(const Job& job, const std::string& replay) {
     };
     check_facts(job.backend, kServerFile);
     if (job.backward_backend) check_facts(*job.backward_backend, kBackwardServerFile);
+    if (nearest_shown(job) > 0 && job.embedding->kind == EmbeddingKind::http) {
+        check_facts(backend_of(*job.embedding), kEmbeddingServerFile);
+    }
 }
 
 // As the replayed run measured it: it decides which differences between candidates count.
@@ -164,15 +167,25 @@ int train_on_root(Session& session, const std::string& hash, const std::string& 
         probed = replay.empty() ? probe_before_training(session)
                                 : ProbedBackend{.noise_floor = replayed_noise_floor(replay)};
     }
+    // What a server was paid for embeddings belongs to the run that they were made for.
+    const std::optional<EmbeddedInputs>& embedded = session.embedded_inputs();
+    if (embedded && has_journal(job) && job.embedding->kind == EmbeddingKind::http) {
+        probed.used += embedded->usage;
+    }
     const BackendInfo& info = session.backend().info();
     const BackendInfo& backward = session.backward().info();
     const bool has_backward = job.backward_backend.has_value();
     run.create(job_to_json(job).dump(2) + "\n", hash,
-               {.forward = info.model, .backward = has_backward ? backward.model : std::string()});
+               {.forward = info.model,
+                .backward = has_backward ? backward.model : std::string(),
+                .embedding = embedded ? embedded->info.model : std::string()});
     if (replay.empty()) {
         if (!info.facts.empty()) run.write_file(kServerFile, info.facts);
         if (has_backward && !backward.facts.empty()) {
             run.write_file(kBackwardServerFile, backward.facts);
+        }
+        if (embedded && !embedded->info.facts.empty()) {
+            run.write_file(kEmbeddingServerFile, embedded->info.facts);
         }
     }
     const BatchSampler batches =
@@ -191,6 +204,7 @@ int train_on_root(Session& session, const std::string& hash, const std::string& 
     display.begin(info.description, has_backward ? backward.description : std::string(),
                   session.splits()[kTrainSplit].size(), session.splits()[kDevSplit].size(),
                   session.splits()[kTestSplit].size());
+    if (embedded) display.shows_nearest(embedded->info.description);
     display.holds(session.replies_held());
     const StepHeader header{.program_version = fmt::format("{} {}", kVersion, kGitRevision),
                             .job_hash = hash};
@@ -199,13 +213,15 @@ int train_on_root(Session& session, const std::string& hash, const std::string& 
 }
 
 void check_examples_left(const Session& session) {
-    const std::size_t shown = session.network().few_shot_examples().size();
+    const Network& network = session.network();
+    // An example is not shown to itself.
+    const std::size_t shown = std::max(network.few_shot_examples().size(), network.nearest_shown());
     const std::size_t all = session.splits()[kTrainSplit].size();
     if (shown < all) return;
     throw UsageError(fmt::format(
         "{}: /network/layers/{}/few_shot: {} shows all {} training examples; none is left "
         "to train on. Expected fewer than {}.",
-        session.job().path, session.network().depth() - 1, shown, all, all));
+        session.job().path, network.depth() - 1, shown, all, all));
 }
 
 int run_train(Communicator& comm, const TrainOptions& options) {

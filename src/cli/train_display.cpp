@@ -79,6 +79,10 @@ void TrainDisplay::resumed(const TrainState& state, const std::vector<std::strin
     say("resumed after step {} of {}", state.steps_done, job_.train.steps);
 }
 
+void TrainDisplay::shows_nearest(const std::string& embedding) const {
+    say("nearest {} examples by {}", nearest_shown(job_), embedding);
+}
+
 void TrainDisplay::holds(std::int64_t replies) {
     if (replies > 0) say("journal: {} replies are held", grouped(replies));
 }

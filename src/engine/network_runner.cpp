@@ -77,8 +77,15 @@ NetworkRunner::NetworkRunner(const Network& network,
                              const std::vector<Dataset>& splits,
                              Backend& backend,
                              std::uint64_t seed,
-                             Backend* backward)
-    : network_(network), splits_(splits), sides_{{.backend = &backend}}, seed_(seed) {
+                             Backend* backward,
+                             const NearestExamples* nearest)
+    : network_(network),
+      splits_(splits),
+      sides_{{.backend = &backend}},
+      seed_(seed),
+      nearest_(nearest) {
+    DLN_ASSERT(nearest_ != nullptr || network_.nearest_shown() == 0,
+               "{} examples an input, and nobody says which", network_.nearest_shown());
     if (backward != nullptr) sides_.push_back({.backend = backward});
 }
 
@@ -174,11 +181,23 @@ Request NetworkRunner::layer_request(Active& unit) const {
     for (std::size_t i = 0; i < pass.items.size(); ++i) {
         if (!unit.failures[i].empty()) continue;
         const LayerItem& item = pass.items[i];
+        std::vector<Example> shown;
+        if (network_.nearest_shown() > 0 && pass.layer + 1 == network_.depth()) {
+            const ShownExamples& nearest = shown_with(pass, i);
+            if (!nearest.failure.empty()) {
+                unit.fail(i, nearest.failure);
+                continue;
+            }
+            for (const std::uint32_t example : nearest.examples) {
+                shown.push_back(splits_.front()[example]);
+            }
+        }
         Context context = network_.context(
             pass.layer, parameters,
             pass.without_residual
                 ? item.latents[pass.layer - 1]
-                : network_.layer_input(pass.layer, input_of(pass, i), item.latents));
+                : network_.layer_input(pass.layer, input_of(pass, i), item.latents),
+            shown);
         if (!scores) {
             CounterRng random({.seed = seed_,
                                .step = pass.step,
@@ -207,6 +226,12 @@ Request NetworkRunner::layer_request(Active& unit) const {
     return generate;
 }
 
+const ShownExamples& NetworkRunner::shown_with(const Pass& pass, std::size_t item) const {
+    const std::uint64_t example = pass.items[item].example;
+    return pass.content_free ? nearest_->content_free.at(example)
+                             : nearest_->splits.at(pass.split).at(example);
+}
+
 std::string_view NetworkRunner::input_of(const Pass& pass, std::size_t item) const {
     const std::uint64_t example = pass.items[item].example;
     if (pass.content_free) return network_.scoring().content_free_inputs[example];
@@ -218,42 +243,6 @@ std::string NetworkRunner::target_of(const Pass& pass, std::size_t item) const {
     const LayerItem& it = pass.items[item];
     return pass.end < network_.depth() ? it.latents[pass.layer]
                                        : std::string(splits_[pass.split][it.example].target);
-}
-
-std::vector<Completion> NetworkRunner::poll(std::chrono::milliseconds wait) {
-    const auto is_busy = [](const Side& side) { return side.pending > 0; };
-    if (std::ranges::count_if(sides_, is_busy) > 1) return poll_both(wait);
-    Side& busy = *std::ranges::max_element(sides_, {}, &Side::pending);
-    std::vector<Completion> completed = busy.backend->poll(wait);
-    busy.pending -= completed.size();
-    return completed;
-}
-
-// Neither may hold up the other: a backend that computes has one piece of its work done and is no reason to
-// wait. While servers compute for both, these are waited for in turn, each time for a small part of the time
-// since something was sent or came, so that looking at one makes replies of the other hardly later.
-std::vector<Completion> NetworkRunner::poll_both(std::chrono::milliseconds wait) {
-    using std::chrono::milliseconds;
-    constexpr int kPart = 20;
-    constexpr milliseconds kShortest{1};
-    const bool computes = std::ranges::any_of(
-        sides_, [](const Side& side) { return side.backend->computes_in_poll(); });
-    waited_for_ = 1 - waited_for_;
-    Side& last = sides_[waited_for_];
-    Side& first = sides_[1 - waited_for_];
-    std::vector<Completion> completed = first.backend->poll(milliseconds(0));
-    first.pending -= completed.size();
-    const auto quiet = std::chrono::steady_clock::now() - quiet_since_;
-    const milliseconds slice =
-        computes || !completed.empty()
-            ? milliseconds(0)
-            : std::min(std::max(std::chrono::duration_cast<milliseconds>(quiet / kPart), kShortest),
-                       wait);
-    std::vector<Completion> more = last.backend->poll(slice);
-    last.pending -= more.size();
-    std::ranges::move(more, std::back_inserter(completed));
-    if (!completed.empty()) quiet_since_ = std::chrono::steady_clock::now();
-    return completed;
 }
 
 std::vector<UnitRunner::Finished> NetworkRunner::advance(std::chrono::milliseconds wait) {

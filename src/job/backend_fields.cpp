@@ -45,14 +45,53 @@ Codec<EndpointSpec> endpoint_fields() {
     return spec.build(check_endpoint);
 }
 
-void check_backend(Reader& reader, const Json&, BackendSpec& backend) {
-    if (backend.kind == BackendKind::http && backend.endpoints.empty()) {
+// What all that a model is asked through has in common, whatever it is asked for.
+
+template <class Spec>
+void add_model_fields(ObjectCodec<Spec>& spec) {
+    spec.field(
+            "model", &Spec::model, model_reference(),
+            "Embedded: a name in the model cache, or the path of a GGUF file (with a `/` or ending "
+            "in `.gguf`).")
+        .field("weights", &Spec::weights, choice_text({"f32", "f16", "as_is"}),
+               "Embedded: type of the weights in memory; `as_is` keeps the file's.");
+}
+
+template <class Spec>
+void add_threads_field(ObjectCodec<Spec>& spec) {
+    spec.field("threads", &Spec::threads, integer<int>(1, 1024), "Embedded: threads a rank.");
+}
+
+template <class Spec>
+void add_endpoint_fields(ObjectCodec<Spec>& spec) {
+    spec.field("endpoints", &Spec::endpoints, list(endpoint_fields(), Brackets::optional),
+               "Http: the servers, all with the same model. Calls go to whichever has room.")
+        .field("served_model", &Spec::served_model, text(),
+               "Http: the model's name on the servers; empty: the only one there.");
+}
+
+template <class Spec>
+void add_call_fields(ObjectCodec<Spec>& spec) {
+    spec.field("deadline_seconds", &Spec::deadline_seconds,
+               number({.high = 86'400.0, .low_open = true}), "Http: of one call.")
+        .field("patience_seconds", &Spec::patience_seconds, number({.high = 604'800.0}),
+               "Http: how long no server may answer before the run stops with exit code 3.")
+        .field(
+            "tries", &Spec::tries, integer<int>(1, 100),
+            "Http: most tries of a call that goes wrong by itself (5xx, no full reply, an unusable "
+            "one). A server that is busy or away is waited for instead.");
+}
+
+template <class Spec>
+void check_endpoints(Reader& reader, const Json&, Spec& backend) {
+    const bool is_http = backend.kind == decltype(backend.kind)::http;
+    if (is_http && backend.endpoints.empty()) {
         reader.fail(
             "missing, but \"kind\" is \"http\". Expected at least one address, such as "
             "\"http://127.0.0.1:8000\".",
             {"endpoints"});
     }
-    if (backend.kind != BackendKind::http && !backend.endpoints.empty()) {
+    if (!is_http && !backend.endpoints.empty()) {
         reader.fail("only \"kind\": \"http\" has endpoints.", {"endpoints"});
     }
 }
@@ -67,41 +106,26 @@ Codec<BackendSpec> backend_fields() {
                                     {BackendKind::scripted, "scripted"}}),
                "`embedded`: llama.cpp in this process; `http`: model servers; `scripted`: replies "
                "from a hash or a file, for "
-               "tests and dry runs.")
-        .field(
-            "model", &BackendSpec::model, model_reference(),
-            "Embedded: a name in the model cache, or the path of a GGUF file (with a `/` or ending "
-            "in `.gguf`).")
-        .field("weights", &BackendSpec::weights, choice_text({"f32", "f16", "as_is"}),
-               "Embedded: type of the weights in memory; `as_is` keeps the file's.")
-        .field("kv_cache", &BackendSpec::kv_cache, choice_text({"f32", "f16"}),
+               "tests and dry runs.");
+    add_model_fields(spec);
+    spec.field("kv_cache", &BackendSpec::kv_cache, choice_text({"f32", "f16"}),
                "Embedded: type of the cache of keys and values.")
         .field("context_tokens", &BackendSpec::context_tokens, integer<int>(16, kMostTokens),
                "Most tokens of one context with its target; a server's own limit counts when it is "
-               "smaller.")
-        .field("threads", &BackendSpec::threads, integer<int>(1, 1024), "Embedded: threads a rank.")
-        .field("dialect", &BackendSpec::dialect,
+               "smaller.");
+    add_threads_field(spec);
+    spec.field("dialect", &BackendSpec::dialect,
                choice_text({"openai", "openai-chat", "together", "sglang", "tgi", "llama-server"}),
-               "Http: how the servers are spoken to; `openai` for vLLM and llama-cpp-python.")
-        .field("endpoints", &BackendSpec::endpoints, list(endpoint_fields(), Brackets::optional),
-               "Http: the servers, all with the same model. Calls go to whichever has room.")
-        .field("served_model", &BackendSpec::served_model, text(),
-               "Http: the model's name on the servers; empty: the only one there.")
-        .field("prompts_a_call", &BackendSpec::prompts_a_call, integer<std::size_t>(1, 1024),
+               "Http: how the servers are spoken to; `openai` for vLLM and llama-cpp-python.");
+    add_endpoint_fields(spec);
+    spec.field("prompts_a_call", &BackendSpec::prompts_a_call, integer<std::size_t>(1, 1024),
                "Http: most texts that one call scores, where the server takes lists.")
         .field(
             "begin_text", &BackendSpec::begin_text, text(),
             "Put before every context that is no chat, for servers that score right only behind a "
-            "begin-of-sequence token; `dln probe` says when. llama-server ignores it.")
-        .field("deadline_seconds", &BackendSpec::deadline_seconds,
-               number({.high = 86'400.0, .low_open = true}), "Http: of one call.")
-        .field("patience_seconds", &BackendSpec::patience_seconds, number({.high = 604'800.0}),
-               "Http: how long no server may answer before the run stops with exit code 3.")
-        .field(
-            "tries", &BackendSpec::tries, integer<int>(1, 100),
-            "Http: most tries of a call that goes wrong by itself (5xx, no full reply, an unusable "
-            "one). A server that is busy or away is waited for instead.")
-        .field("hedge_after_medians", &BackendSpec::hedge_after_medians, number(),
+            "begin-of-sequence token; `dln probe` says when. llama-server ignores it.");
+    add_call_fields(spec);
+    spec.field("hedge_after_medians", &BackendSpec::hedge_after_medians, number(),
                "Http: send a second copy of a call that takes so many times the median; 0: never.")
         .field("price_input", &BackendSpec::price_input, number(),
                "Money for a million prompt tokens, in any currency: for `budget.money` and plans.")
@@ -109,7 +133,42 @@ Codec<BackendSpec> backend_fields() {
                "Money for a million generated tokens.")
         .field("replies", &BackendSpec::replies, optional_input_path(),
                "Scripted: JSON lines file of replies; empty: replies by hash.");
-    return spec.build(check_backend);
+    return spec.build(check_endpoints<BackendSpec>);
+}
+
+// ---- embedding ---------------------------------------------------------------------------------
+
+Codec<EmbeddingSpec> embedding_fields() {
+    ObjectCodec<EmbeddingSpec> spec(
+        "embedding",
+        "What makes vectors of texts. The cosine of two vectors tells how near their texts are.");
+    spec.field(
+            "kind", &EmbeddingSpec::kind,
+            choice<EmbeddingKind>({{EmbeddingKind::ngrams, "ngrams"},
+                                   {EmbeddingKind::embedded, "embedded"},
+                                   {EmbeddingKind::http, "http"}}),
+            "`ngrams`: counts of the words and of the pieces of 3 to 5 characters in them, which "
+            "asks no model; `embedded`: a language model in this process, by the mean of its last "
+            "hidden states; `http`: servers with OpenAI's `/v1/embeddings`.")
+        .field("template", &EmbeddingSpec::text, text(),
+               "The words around an input, `{{input}}`, with which it is embedded. For a language "
+               "model they may bring out what matters: `It was {{input}}, which means`.")
+        .field("dimension", &EmbeddingSpec::dimension, integer<std::size_t>(1, 65'536),
+               "N-grams: numbers of a vector. The pieces of texts share them by hash.");
+    add_model_fields(spec);
+    spec.field("context_tokens", &EmbeddingSpec::context_tokens, integer<int>(16, kMostTokens),
+               "Embedded: most tokens of a text. A longer one has no vector: as an input it "
+               "fails, as an example it is not shown.");
+    add_threads_field(spec);
+    add_endpoint_fields(spec);
+    spec.field("prompts_a_call", &EmbeddingSpec::prompts_a_call, integer<std::size_t>(1, 1024),
+               "Http: most texts in one call.");
+    add_call_fields(spec);
+    return spec.build([](Reader& reader, const Json& json, EmbeddingSpec& embedding) {
+        check_endpoints(reader, json, embedding);
+        check_template(reader, "template", embedding.text,
+                       {.texts = {"input"}, .lists = {}, .inside = {}}, "input");
+    });
 }
 
 // ---- budget ------------------------------------------------------------------------------------

@@ -142,9 +142,11 @@ Codec<LayerSpec> layer() {
         .field("few_shot", &LayerSpec::few_shot, integer<std::size_t>(0, 1000),
                "Training examples shown in `{{examples}}`, or before the template without it.")
         .field("few_shot_choice", &LayerSpec::few_shot_choice,
-               choice<FewShotChoice>(
-                   {{FewShotChoice::random, "random"}, {FewShotChoice::balanced, "balanced"}}),
-               "Which examples are shown: any, or the classes in equal shares.")
+               choice<FewShotChoice>({{FewShotChoice::random, "random"},
+                                      {FewShotChoice::balanced, "balanced"},
+                                      {FewShotChoice::nearest, "nearest"}}),
+               "Which examples are shown: any; the classes in equal shares; for each input those "
+               "that `embedding` finds nearest to it, the nearest last.")
         .field("max_tokens", &LayerSpec::max_tokens, integer<int>(1, kMostTokens),
                "Most tokens of a generated output.")
         .field("temperature", &LayerSpec::temperature, number({.high = 100.0}),
@@ -191,9 +193,9 @@ void finish_job(Reader& reader, const Json& json, Job& job) {
     }
     // One model, loaded once and with one set of limits.
     if (job.backward_backend == job.backend) job.backward_backend.reset();
-    if (!reader.has_failed()) {
-        check_job(reader, job);
-    }
+    if (reader.has_failed()) return;
+    if (nearest_shown(job) > 0 && !job.embedding) job.embedding.emplace();
+    check_job(reader, job);
 }
 
 Codec<Job> whole_job() {
@@ -221,6 +223,9 @@ Codec<Job> whole_job() {
                "The backward model: the one that writes proposals and posterior samples, and that "
                "`log_q` is scored by. It has the fields of `backend`, with defaults of their own.",
                {.default_text = "none: `backend` does both"})
+        .field("embedding", &Job::embedding, nullable(embedding_fields()),
+               "What `few_shot_choice` `nearest` measures nearness by.",
+               {.default_text = "none, or n-grams where it is needed"})
         .field("budget", &Job::budget, budget_fields(), "What the run may use in all.");
     return spec.build(finish_job);
 }

@@ -23,6 +23,7 @@ constexpr std::uint64_t kMostTokens = 1'000'000;
 [[nodiscard]] Codec<ProposalSpec> proposal_fields();
 [[nodiscard]] Codec<PosteriorSpec> posterior_fields();
 [[nodiscard]] Codec<BackendSpec> backend_fields();
+[[nodiscard]] Codec<EmbeddingSpec> embedding_fields();
 [[nodiscard]] Codec<BudgetSpec> budget_fields();
 
 /// Names those that have no name by their position, and checks that all differ.

@@ -66,6 +66,34 @@ bool uses_servers(const Job& job) {
     return job.backend.kind == BackendKind::http || backward_spec(job).kind == BackendKind::http;
 }
 
+bool has_journal(const Job& job) {
+    return uses_servers(job) ||
+           (nearest_shown(job) > 0 && job.embedding->kind == EmbeddingKind::http);
+}
+
+std::size_t nearest_shown(const Job& job) {
+    const LayerSpec& last = job.network.layers.back();
+    return last.few_shot_choice == FewShotChoice::nearest ? last.few_shot : 0;
+}
+
+BackendSpec backend_of(const EmbeddingSpec& spec) {
+    DLN_ASSERT(spec.kind != EmbeddingKind::ngrams, "{} asks no model", kEmbeddingPointer);
+    BackendSpec backend;
+    backend.kind = spec.kind == EmbeddingKind::http ? BackendKind::http : BackendKind::embedded;
+    backend.model = spec.model;
+    backend.weights = spec.weights;
+    backend.context_tokens = spec.context_tokens;
+    backend.threads = spec.threads;
+    backend.dialect = "openai-embeddings";
+    backend.endpoints = spec.endpoints;
+    backend.served_model = spec.served_model;
+    backend.prompts_a_call = spec.prompts_a_call;
+    backend.deadline_seconds = spec.deadline_seconds;
+    backend.patience_seconds = spec.patience_seconds;
+    backend.tries = spec.tries;
+    return backend;
+}
+
 bool has_prices(const Job& job) {
     const auto has = [](const BackendSpec& spec) {
         return spec.price_input > 0.0 || spec.price_output > 0.0;
@@ -85,15 +113,18 @@ std::string job_hash(const Job& job, const std::vector<std::string>& data_digest
             split.erase("path");
         }
     }
-    // As before there was a second one.
+    // As before there were others.
     if (!job.backward_backend) identity.erase("backward_backend");
+    if (!job.embedding) identity.erase("embedding");
     // A penalty that falls to 0 over the steps depends on how many there are.
     if (!job.train.logp_penalty_decay) identity["train"].erase("steps");
     for (const auto* name : {"model", "replies", "threads", "endpoints", "served_model",
                              "prompts_a_call", "deadline_seconds", "patience_seconds", "tries",
                              "hedge_after_medians", "price_input", "price_output"}) {
         identity["backend"].erase(name);
-        if (job.backward_backend) identity["backward_backend"].erase(name);
+        for (const auto* other : {"backward_backend", "embedding"}) {
+            if (identity.contains(other)) identity[other].erase(name);
+        }
     }
     return sha256(nlohmann::ordered_json{{"job", identity}, {"data", data_digests}}.dump());
 }

@@ -39,11 +39,16 @@ std::vector<std::size_t> balanced_by_target(const std::vector<std::size_t>& orde
 }  // namespace
 
 Network::Network(const Job& job, const Dataset& train)
-    : classes_(job.classes), scoring_(job.scoring), strip_options_(job.network.strip_options) {
+    : classes_(job.classes),
+      scoring_(job.scoring),
+      strip_options_(job.network.strip_options),
+      nearest_shown_(dln::nearest_shown(job)) {
     for (const LayerSpec& spec : job.network.layers) compile_layer(spec);
     choose_few_shot(job, train);
+    std::vector<Example> shown;
+    for (const std::size_t i : few_shot_examples_) shown.push_back(train[i]);
     for (const Template& in : layers_.back().templates) {
-        few_shot_blocks_.push_back(few_shot_block(in));
+        few_shot_blocks_.push_back(few_shot_block(in, shown));
     }
     if (has_classes()) make_class_forms();
 }
@@ -80,27 +85,26 @@ void Network::choose_few_shot(const Job& job, const Dataset& train) {
                         "training split has {}.",
                         job.path, layers_.size() - 1, wanted, train.size()));
     }
+    if (nearest_shown_ > 0) return;
     CounterRng rng({.seed = job.seed, .role = RandomRole::few_shot});
     std::vector<std::size_t> order = rng.permutation(train.size());
     if (layers_.back().spec.few_shot_choice == FewShotChoice::balanced) {
         order = balanced_by_target(order, train);
     }
-    for (std::size_t i = 0; i < wanted; ++i) {
-        const Example example = train[order[i]];
-        few_shot_examples_.push_back(order[i]);
-        few_shot_.emplace_back(example.input, example.target);
-    }
+    order.resize(wanted);
+    few_shot_examples_ = std::move(order);
 }
 
 // A shown example looks like a call that went right: the template without a prompt, then the target.
-std::string Network::few_shot_block(const Template& in) const {
+std::string Network::few_shot_block(const Template& in, std::span<const Example> shown) {
     std::string block;
-    for (const auto& [input, target] : few_shot_) {
-        const std::string shown =
+    for (const auto& [input, target] : shown) {
+        const std::string question =
             in.places_examples
-                ? input
-                : in.text.render({.texts = {{"prompt", ""}, {"input", input}}, .lists = {}});
-        block += trim(shown);
+                ? std::string(input)
+                : in.text.render(
+                      {.texts = {{"prompt", ""}, {"input", std::string(input)}}, .lists = {}});
+        block += trim(question);
         block += in.separator.empty() ? "\n" : in.separator;
         block += target;
         block += "\n\n";
@@ -127,21 +131,31 @@ void Network::make_class_forms() {
 
 Context Network::context(std::size_t index,
                          const LayerParameters& parameters,
-                         std::string_view input) const {
+                         std::string_view input,
+                         std::span<const Example> shown) const {
     const Layer& layer = layers_[index];
     const Template& in = layer.templates[parameters.template_index];
     const bool is_last = index + 1 == layers_.size();
-    const std::string no_examples;
-    const std::string& examples =
-        is_last ? few_shot_blocks_[parameters.template_index] : no_examples;
-    SplitText rendered = in.text.render_split({.texts = {{"prompt", parameters.prompt},
-                                                         {"input", std::string(input)},
-                                                         {"examples", examples}},
-                                               .lists = {}},
-                                              "input");
+    std::string examples;
+    if (is_last) {
+        examples = nearest_shown_ > 0 ? few_shot_block(in, shown)
+                                      : few_shot_blocks_[parameters.template_index];
+    }
+    const TemplateValues values{.texts = {{"prompt", parameters.prompt},
+                                          {"input", std::string(input)},
+                                          {"examples", examples}},
+                                .lists = {}};
+    SplitText rendered = in.text.render_split(values, "input");
     if (!in.places_examples && !examples.empty()) {
         rendered.text.insert(0, examples);
         rendered.fixed_bytes += examples.size();
+    }
+    // What is before the examples is then all that inputs have in common.
+    if (is_last && nearest_shown_ > 0) {
+        rendered.fixed_bytes = in.places_examples
+                                   ? std::min(rendered.fixed_bytes,
+                                              in.text.render_split(values, "examples").fixed_bytes)
+                                   : 0;
     }
     return {.text = std::move(rendered.text),
             .chat = in.spec.chat,

@@ -162,9 +162,13 @@ RunModels RunDirectory::models() const {
     std::error_code failure;
     if (!fs::exists(file("model.id"), failure)) return {};
     const std::string text = read_whole_file(file("model.id"));
-    const std::string forward = first_line(text);
-    return {.forward = forward,
-            .backward = first_line(text.substr(std::min(forward.size() + 1, text.size())))};
+    std::array<std::string, 3> lines;
+    std::size_t begin = 0;
+    for (std::string& line : lines) {
+        line = first_line(text.substr(std::min(begin, text.size())));
+        begin += line.size() + 1;
+    }
+    return {.forward = lines[0], .backward = lines[1], .embedding = lines[2]};
 }
 
 void RunDirectory::check_models(const RunModels& models) const {
@@ -182,6 +186,7 @@ void RunDirectory::check_models(const RunModels& models) const {
     };
     check(begun_with.forward, models.forward, "", "/backend");
     check(begun_with.backward, models.backward, "backward ", "/backward_backend");
+    check(begun_with.embedding, models.embedding, "embedding ", "/embedding");
 }
 
 void RunDirectory::create(const std::string& job_json,
@@ -196,8 +201,11 @@ void RunDirectory::create(const std::string& job_json,
     make_directories(steps_path());
     make_directories(journal_path());
     if (!holds_run()) {
-        const std::string backward = models.backward.empty() ? "" : models.backward + "\n";
-        durable_write(file("model.id"), models.forward + "\n" + backward);
+        // A line that later ones follow is there, if empty.
+        std::string lines = models.forward + "\n";
+        if (!models.backward.empty() || !models.embedding.empty()) lines += models.backward + "\n";
+        if (!models.embedding.empty()) lines += models.embedding + "\n";
+        durable_write(file("model.id"), lines);
         durable_write(file("job.hash"), job_hash + "\n");  // last: it says that a run is here
     }
     // What the hash leaves out (name, keep, steps) may have changed since the run was begun.

@@ -23,12 +23,13 @@ class RealServer(EmbeddedTest):
     """One server for the tests of a class, which name it in `name`."""
 
     name = ""
+    server_options = ()
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         try:
-            cls.server = ModelServer(cls.name)
+            cls.server = ModelServer(cls.name, *cls.server_options)
         except NotInstalled as missing:
             raise unittest.SkipTest(str(missing)) from missing
         cls.addClassCleanup(cls.server.close)
@@ -140,6 +141,25 @@ class LlamaServer(RealServer):
 
     def test_two_ranks_train_through_it(self):
         self.expect_training_on_two_ranks(dialect="llama-server", begin_text="")
+
+
+class LlamaServerEmbeddings(RealServer):
+    name = "llama-server"
+    server_options = ("--embeddings", "--pooling", "mean")
+
+    def test_examples_are_those_that_the_embedded_model_chooses(self):
+        words = ("happy", "glad", "joyful smile", "a sad day", "gloomy", "war", "the war is over", "bank", "river")
+        train = [{"input": word, "target": ("positive", "negative")[i % 2]} for i, word in enumerate(words)]
+        self.write("train.jsonl", json_lines(train))
+        layer = {"prompt": "Is it so?", "few_shot": 3, "few_shot_choice": "nearest"}
+        self.write("job.json", {"data": {"train": "train.jsonl"}, "classes": ["positive", "negative"],
+                                "network": {"layers": [layer]}, "backend": {"kind": "scripted"}})  # fmt: skip
+        lines = json_lines([{"input": word} for word in ("cheerful", "battle", "water", "very unhappy people")])
+        answers = [
+            self.succeed("predict", "job.json", "--set", f"/embedding={json.dumps(embedding)}", stdin=lines).out
+            for embedding in ({"kind": "http", "endpoints": self.server.address}, {"kind": "embedded"})
+        ]
+        self.assertEqual(*answers)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@
 #include "dln/data/dataset.hpp"
 #include "dln/engine/unit.hpp"
 #include "dln/llm/backend.hpp"
+#include "dln/network/nearest.hpp"
 #include "dln/network/network.hpp"
 
 namespace dln {
@@ -123,12 +124,14 @@ struct GenerateUnit {
 class NetworkRunner : public UnitRunner {
   public:
     /// All must outlive the runner; `splits` are what EvaluateUnit::split indexes. `seed` is the job's.
-    /// `backward` is the backward model's backend; null: `backend` is both models'.
+    /// `backward` is the backward model's backend; null: `backend` is both models'. `nearest` has the examples
+    /// that each input is shown with, indices of `splits`' first one; null: the network shows none by input.
     NetworkRunner(const Network& network,
                   const std::vector<Dataset>& splits,
                   Backend& backend,
                   std::uint64_t seed,
-                  Backend* backward = nullptr);
+                  Backend* backward = nullptr,
+                  const NearestExamples* nearest = nullptr);
     ~NetworkRunner() override;
 
     void start(std::uint64_t id, const std::string& payload) override;
@@ -159,6 +162,7 @@ class NetworkRunner : public UnitRunner {
                            std::span<const TargetScore> scores) const;
     static void take_generations(Active& unit, const GenerateReply& reply);
     void take_text_scores(Active& unit, const ScoreReply& reply) const;
+    [[nodiscard]] const ShownExamples& shown_with(const Pass& pass, std::size_t item) const;
     [[nodiscard]] std::string_view input_of(const Pass& pass, std::size_t item) const;
     [[nodiscard]] std::string target_of(const Pass& pass, std::size_t item) const;
     [[nodiscard]] bool take(std::uint64_t id, Active& unit, const Completion& completion);
@@ -167,6 +171,7 @@ class NetworkRunner : public UnitRunner {
     const std::vector<Dataset>& splits_;
     std::vector<Side> sides_;  // the forward model's, and the backward model's where it has its own
     std::uint64_t seed_;
+    const NearestExamples* nearest_;
     std::size_t waited_for_ = 0;                         // a side
     std::chrono::steady_clock::time_point quiet_since_;  // something was sent or came
     std::map<std::uint64_t, std::unique_ptr<Active>> active_;

@@ -44,6 +44,7 @@ struct TemplateSpec {
 enum class FewShotChoice {
     random,    ///< any
     balanced,  ///< the classes in equal shares
+    nearest,   ///< for each input those whose embeddings are nearest to its own (KATE)
 };
 
 struct LayerSpec {
@@ -251,6 +252,31 @@ struct BackendSpec {
     friend bool operator==(const BackendSpec&, const BackendSpec&) = default;
 };
 
+// ---- embedding ---------------------------------------------------------------------------------
+
+enum class EmbeddingKind { ngrams, embedded, http };
+
+/// What makes vectors of texts. Fields are named as in BackendSpec.
+struct EmbeddingSpec {
+    EmbeddingKind kind = EmbeddingKind::ngrams;
+    std::string text = "{{input}}";  ///< the words around an input; what is embedded
+    // ngrams
+    std::size_t dimension = 1024;
+    // embedded
+    std::string model = "SmolLM2-135M-Instruct.Q4_1";
+    std::string weights = "f32";
+    int context_tokens = 512;  ///< of one text
+    int threads = 1;
+    // http
+    std::vector<EndpointSpec> endpoints;
+    std::string served_model;
+    std::size_t prompts_a_call = 32;
+    double deadline_seconds = 120;
+    double patience_seconds = 600;
+    int tries = 10;
+    friend bool operator==(const EmbeddingSpec&, const EmbeddingSpec&) = default;
+};
+
 // ---- budget ------------------------------------------------------------------------------------
 
 /// What a run may use in all, over all its processes and ranks; 0: no limit.
@@ -278,19 +304,30 @@ struct Job {
         backend;  ///< of the forward model, and of the backward model where it has none of its own
     /// Of the backward model, which writes proposals and posterior samples; never equal to `backend`.
     std::optional<BackendSpec> backward_backend;
+    /// Present in every job whose examples are chosen by it.
+    std::optional<EmbeddingSpec> embedding;
     BudgetSpec budget;
 };
 
-/// Where the two backends stand in a job, for messages.
+/// Where models are described in a job, for messages.
 inline constexpr const char* kBackendPointer = "/backend";
 inline constexpr const char* kBackwardPointer = "/backward_backend";
+inline constexpr const char* kEmbeddingPointer = "/embedding";
 
 /// A backend that asks the backward model, and where the job says so.
 [[nodiscard]] const BackendSpec& backward_spec(const Job& job);
 [[nodiscard]] const char* backward_pointer(const Job& job);
 
-/// True when some model is behind a server: its replies are paid for, and kept in a journal.
+/// How many training examples the last layer shows with each input, by its embedding; 0: none, or the same with
+/// every input.
+[[nodiscard]] std::size_t nearest_shown(const Job& job);
+/// The embedding as a backend is described, for whoever makes one. Pre: it is no matter of n-grams.
+[[nodiscard]] BackendSpec backend_of(const EmbeddingSpec& spec);
+
+/// True when one of the two models is behind a server: its replies are paid for, and kept in a journal.
 [[nodiscard]] bool uses_servers(const Job& job);
+/// The same of any model, that of embeddings too: the run has a journal.
+[[nodiscard]] bool has_journal(const Job& job);
 /// True when some backend has a price.
 [[nodiscard]] bool has_prices(const Job& job);
 

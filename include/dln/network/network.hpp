@@ -35,10 +35,12 @@ class Network {
     [[nodiscard]] const LayerSpec& layer(std::size_t index) const { return layers_[index].spec; }
     [[nodiscard]] const ScoringSpec& scoring() const noexcept { return scoring_; }
 
-    /// The context of layer `index` for `input`; bytes before the input are marked as shared.
+    /// The context of layer `index` for `input`; bytes before the input are marked as shared. `shown` are the
+    /// examples of this input, first one first, where nearest_shown() is not 0; else the network has its own.
     [[nodiscard]] Context context(std::size_t index,
                                   const LayerParameters& parameters,
-                                  std::string_view input) const;
+                                  std::string_view input,
+                                  std::span<const Example> shown = {}) const;
     /// What layer `index` sees of x itself: without its options when it is hidden and the job asks so.
     [[nodiscard]] std::string_view visible_input(std::size_t index, std::string_view x) const;
     /// What the layer after `index` sees: the output, or the residual template over input and output.
@@ -58,7 +60,9 @@ class Network {
     }
     /// Index of the class that `target` names; throws UsageError when there is none.
     [[nodiscard]] std::size_t class_index(std::string_view target) const;
-    /// Indices of the training examples that the last layer shows: no batch may contain them.
+    /// How many examples the last layer shows with each input that others do not see; 0: none.
+    [[nodiscard]] std::size_t nearest_shown() const noexcept { return nearest_shown_; }
+    /// Indices of the training examples that the last layer shows with every input: no batch may contain them.
     [[nodiscard]] const std::vector<std::size_t>& few_shot_examples() const noexcept {
         return few_shot_examples_;
     }
@@ -80,13 +84,14 @@ class Network {
     void compile_layer(const LayerSpec& spec);
     void choose_few_shot(const Job& job, const Dataset& train);
     void make_class_forms();
-    [[nodiscard]] std::string few_shot_block(const Template& in) const;
+    [[nodiscard]] static std::string few_shot_block(const Template& in,
+                                                    std::span<const Example> shown);
 
     std::vector<Layer> layers_;
     std::vector<ClassSpec> classes_;
     ScoringSpec scoring_;
     bool strip_options_;
-    std::vector<std::pair<std::string, std::string>> few_shot_;  // input, target; last layer
+    std::size_t nearest_shown_;
     std::vector<std::size_t> few_shot_examples_;
     std::vector<std::string> few_shot_blocks_;  // by template of the last layer
     std::vector<ClassForms> class_forms_;       // by template of the last layer

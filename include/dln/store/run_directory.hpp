@@ -10,7 +10,8 @@
 //   prompts.json    best prompts so far
 //   result.json     what a complete run came to
 //   spent.json      what had been used when a budget stopped the run in the middle of a step
-//   server.json, backward_server.json     what model servers said of themselves, for a replay
+//   server.json, backward_server.json, embedding_server.json
+//                   what model servers said of themselves, for a replay
 //   journal/        requests and replies
 //   lock            the writer: host, process, job
 //
@@ -30,10 +31,11 @@ namespace dln {
 
 class RunLock;
 
-/// The identities of the models that a run asks: the two lines of model.id.
+/// The identities of the models that a run asks: the lines of model.id.
 struct RunModels {
     std::string forward;
-    std::string backward;  ///< empty: no other one
+    std::string backward;   ///< empty: no other one
+    std::string embedding;  ///< empty: none
 };
 
 class RunDirectory {

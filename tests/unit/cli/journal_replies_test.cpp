@@ -44,9 +44,9 @@ class MemoryReplies : public PaidReplies {
     std::map<std::tuple<std::string, std::string, std::string>, std::string> held_;
 };
 
-TEST(BackwardReplies, StayApartFromThoseOfAForwardModelOfTheSameName) {
+TEST(RepliesApart, StayApartFromThoseOfAForwardModelOfTheSameName) {
     const auto journal = std::make_shared<MemoryReplies>();
-    BackwardReplies backward(journal);
+    RepliesApart backward(journal, "backward");
     journal->keep("openai:m", "/v1/completions", "{}", "forward");
     EXPECT_FALSE(backward.find("openai:m", "/v1/completions", "{}").has_value());
     backward.keep("openai:m", "/v1/completions", "{}", "backward");
@@ -54,9 +54,9 @@ TEST(BackwardReplies, StayApartFromThoseOfAForwardModelOfTheSameName) {
     EXPECT_EQ(journal->find("openai:m", "/v1/completions", "{}"), "forward");
 }
 
-TEST(BackwardReplies, RefusalsStayApartToo) {
+TEST(RepliesApart, RefusalsStayApartToo) {
     const auto journal = std::make_shared<MemoryReplies>();
-    BackwardReplies backward(journal);
+    RepliesApart backward(journal, "backward");
     journal->keep_refused("openai:m", "/v1", "{}", {.status = 400, .body = {}, .reason = "one"});
     EXPECT_FALSE(backward.find_refused("openai:m", "/v1", "{}").has_value());
     backward.keep_refused("openai:m", "/v1", "{}", {.status = 400, .body = {}, .reason = "two"});

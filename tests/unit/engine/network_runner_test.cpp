@@ -41,6 +41,17 @@ class NetworkRunnerTest : public ::testing::Test {
         backend_ = std::move(backend);
         runner_.emplace(*network_, splits_, *backend_, 1);
     }
+    /// The inputs of `data`, which are the training examples too, are shown with `nearest`.
+    void use_nearest(const Dataset& data, std::vector<ShownExamples> nearest) {
+        Job job = class_job();
+        job.network.layers[0].few_shot = 1;
+        job.network.layers[0].few_shot_choice = FewShotChoice::nearest;
+        splits_ = {data, data};
+        network_.emplace(job, data);
+        backend_ = scripted({});
+        nearest_ = {.splits = {{}, std::move(nearest)}, .content_free = {}};
+        runner_.emplace(*network_, splits_, *backend_, 1, nullptr, &nearest_);
+    }
     UnitResult run(const Unit& unit) {
         runner_->start(5, unit.payload);
         for (;;) {
@@ -72,6 +83,7 @@ class NetworkRunnerTest : public ::testing::Test {
     std::vector<Dataset> splits_;
     std::optional<Network> network_;
     std::unique_ptr<Backend> backend_;
+    NearestExamples nearest_;
     std::optional<NetworkRunner> runner_;
 };
 
@@ -366,6 +378,29 @@ TEST(EvaluateUnits, AffinityIsThatOfTheLastLayersParameters) {
     EXPECT_EQ(affinity({{"G", 0}, {"P", 0}}), affinity({{"H", 1}, {"P", 0}}));
     EXPECT_NE(affinity({{"P", 0}}), affinity({{"Q", 0}}));
     EXPECT_NE(affinity({{"P", 0}}), affinity({{"P", 1}}));
+}
+
+TEST_F(NetworkRunnerTest, EachInputIsShownItsOwnNearestExamples) {
+    use_nearest(dataset_of({{"a", "yes"}, {"b", "no"}}),
+                {{.examples = {1}, .failure = {}}, {.examples = {0}, .failure = {}}});
+    const UnitResult result = evaluate(Measure::target, {0, 1});
+    EXPECT_EQ(result.cells[0], to_fixed_point(log_prob("b\nno\n\nP\na", "\nyes")));
+    EXPECT_EQ(result.cells[2], to_fixed_point(log_prob("a\nyes\n\nP\nb", "\nno")));
+}
+
+TEST_F(NetworkRunnerTest, InputWithoutNearestExamplesFailsAlone) {
+    use_nearest(dataset_of({{"a", "yes"}, {"b", "no"}}),
+                {{.examples = {}, .failure = "too long"}, {.examples = {0}, .failure = {}}});
+    const UnitResult result = evaluate(Measure::classes, {0, 1});
+    EXPECT_EQ(result.failures, 1);
+    EXPECT_EQ(result.first_failure, "too long");
+    EXPECT_EQ(result.cells[2], 0);
+    EXPECT_EQ(result.cells[5], 1);
+}
+
+TEST_F(NetworkRunnerTest, UnitWithoutAnyNearestExamplesIsFinished) {
+    use_nearest(dataset_of({{"a", "yes"}}), {{.examples = {}, .failure = "too long"}});
+    EXPECT_EQ(evaluate(Measure::classes, {0}).failures, 1);
 }
 
 }  // namespace

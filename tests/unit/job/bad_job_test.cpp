@@ -276,7 +276,8 @@ TEST_F(JobFixture, SeveralFaultsAreToldAtOnce) {
         fault(R"({"dta": {}, "network": {"layers": [{"prompt": "a", "few_shot": -1}]}})"),
         "tiny.json: /dta: unknown field. Expected one of: name, seed, run_dir, keep, data, "
         "classes, "
-        "network, scoring, train, backend, backward_backend, budget. Did you mean \"data\"?\n"
+        "network, scoring, train, backend, backward_backend, embedding, budget. Did you mean "
+        "\"data\"?\n"
         "tiny.json: /data: missing. Expected an object.\n"
         "tiny.json: /network/layers/0/few_shot: -1 is out of range. Expected an integer from 0 to "
         "1000.");
@@ -389,6 +390,21 @@ TEST_F(JobFixture, BackwardModelThatCannotScoreIsRefusedOnlyWithLogQ) {
         fault(kValid,
               {chat, {"/train/proposals/templates", R"([{"text": "{{prompt}}", "chat": false}])"}}),
         AllOf(HasSubstr("/train/proposals/templates/0"), HasSubstr("chat contexts only")));
+}
+
+TEST_F(JobFixture, FaultsOfTheEmbeddingHaveItsPlace) {
+    EXPECT_THAT(fault(kValid, {{"/embedding/kind", "http"}}),
+                StartsWith("tiny.json: /embedding/endpoints: missing"));
+    EXPECT_THAT(fault(kValid, {{"/embedding/endpoints", "http://h"}}),
+                StartsWith("tiny.json: /embedding/endpoints: only"));
+    EXPECT_THAT(fault(kValid, {{"/embedding/template", "a word"}}),
+                AllOf(StartsWith("tiny.json: /embedding/template: "), HasSubstr("{{input}}")));
+    EXPECT_THAT(fault(kValid, {{"/embedding/template", "{{input}} {{prompt}}"}}),
+                HasSubstr("unknown variable {{prompt}}"));
+    EXPECT_THAT(fault(kValid, {{"/embedding/dimension", "0"}}),
+                StartsWith("tiny.json: /embedding/dimension: 0 is out of range"));
+    EXPECT_THAT(fault(kValid, {{"/network/layers/0/few_shot_choice", "near"}}),
+                HasSubstr("\"nearest\""));
 }
 
 TEST_F(JobFixture, FaultsOfTheBackwardBackendHaveItsPlace) {

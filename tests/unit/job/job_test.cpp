@@ -185,6 +185,25 @@ TEST_F(JobFixture, LaterOverridesWin) {
     EXPECT_EQ(valid_with({{"/train/steps", "5"}, {"/train/steps", "6"}}).train.steps, 6);
 }
 
+TEST_F(JobFixture, NearestExamplesAreChosenByNgramsUnlessTheJobSaysOtherwise) {
+    const Override nearest{"/network/layers/0/few_shot_choice", "nearest"};
+    EXPECT_FALSE(valid_with({nearest}).embedding.has_value());
+    EXPECT_EQ(nearest_shown(valid_with({nearest})), 0U);
+    const Override four{"/network/layers/0/few_shot", "4"};
+    EXPECT_FALSE(valid_with({four}).embedding.has_value());
+    const auto job = valid_with({nearest, four});
+    EXPECT_EQ(nearest_shown(job), 4U);
+    EXPECT_EQ(job.embedding, EmbeddingSpec{});
+    EXPECT_EQ(job.embedding->kind, EmbeddingKind::ngrams);
+    EXPECT_FALSE(has_journal(job));
+    const auto served = valid_with(
+        {nearest, four, {"/embedding", R"({"kind": "http", "endpoints": "http://127.0.0.1:1"})"}});
+    EXPECT_TRUE(has_journal(served));
+    EXPECT_FALSE(uses_servers(served));
+    EXPECT_EQ(backend_of(*served.embedding).dialect, "openai-embeddings");
+    EXPECT_EQ(backend_of(*served.embedding).endpoints.at(0).address, "http://127.0.0.1:1");
+}
+
 // ---- the resolved job ----------------------------------------------------------------------------
 
 TEST_F(JobFixture, ResolvedJobIsTheSameJob) {
@@ -195,6 +214,7 @@ TEST_F(JobFixture, ResolvedJobIsTheSameJob) {
                                  {"/network/layers/0/residual", "{{input}}{{output}}"},
                                  {"/network/layers/0/prompts", R"(["a", {"file": "prompt.txt"}])"},
                                  {"/backward_backend/weights", "f16"},
+                                 {"/embedding/dimension", "64"},
                                  {"/train/tie_margin", "0.1"}});
     const auto resolved = job_to_json(job);
     const auto again = parse_job(resolved.dump(), "/elsewhere/job.json");
@@ -246,6 +266,10 @@ TEST_F(JobFixture, HashIgnoresNamesPlacesStepsBudgetsAndThreads) {
                                        {"/backward_backend/price_input", "0.15"},
                                        {"/backward_backend/model", "models/a.gguf"}});
     EXPECT_EQ(job_hash(elsewhere, {"d1"}), job_hash(backward, {"d1"}));
+    const auto embedded = valid_with({{"/embedding/kind", "embedded"}});
+    const auto other_model =
+        valid_with({{"/embedding/kind", "embedded"}, {"/embedding/model", "models/a.gguf"}});
+    EXPECT_EQ(job_hash(other_model, {"d1"}), job_hash(embedded, {"d1"}));
 }
 
 TEST_F(JobFixture, HashSeesTrainingAndContent) {
@@ -260,6 +284,8 @@ TEST_F(JobFixture, HashSeesTrainingAndContent) {
     EXPECT_NE(job_hash(backward, {"d1", "d2"}), hash);
     const auto other = valid_with({{"/backward_backend/weights", "as_is"}});
     EXPECT_NE(job_hash(other, {"d1", "d2"}), job_hash(backward, {"d1", "d2"}));
+    EXPECT_NE(job_hash(valid_with({{"/embedding/dimension", "64"}}), {"d1", "d2"}),
+              job_hash(valid_with({{"/embedding/dimension", "65"}}), {"d1", "d2"}));
 }
 
 }  // namespace

@@ -192,6 +192,37 @@ TEST(FewShot, ExamplesDifferAndFollowTheSeed) {
     EXPECT_THAT(all, ElementsAre(0, 1, 2, 3));
 }
 
+TEST(FewShot, NearestExamplesAreThoseOfTheInputAndNotShared) {
+    Job job = class_job();
+    job.network.layers[0].few_shot = 2;
+    job.network.layers[0].few_shot_choice = FewShotChoice::nearest;
+    const Network network(job, four_examples());
+    EXPECT_EQ(network.nearest_shown(), 2U);
+    EXPECT_THAT(network.few_shot_examples(), IsEmpty());
+    const std::vector<Example> shown{four_examples()[2], four_examples()[1]};
+    const Context context = network.context(0, {"P", 0}, "x", shown);
+    EXPECT_EQ(context.text, "three\nno\n\ntwo\nyes\n\nP\nx");
+    EXPECT_EQ(context.shared_bytes, 0U);
+}
+
+TEST(FewShot, WhatStandsBeforeNearestExamplesIsShared) {
+    Job job = class_job("{{prompt}}\n{{examples}}{{input}}");
+    job.network.layers[0].few_shot = 1;
+    job.network.layers[0].few_shot_choice = FewShotChoice::nearest;
+    const std::vector<Example> shown{four_examples()[0]};
+    const Context context = Network(job, four_examples()).context(0, {"P", 0}, "x", shown);
+    EXPECT_EQ(context.text, "P\none\nno\n\nx");
+    EXPECT_EQ(context.shared_bytes, 2U);
+}
+
+TEST(FewShot, InputBeforeNearestExamplesEndsWhatIsShared) {
+    Job job = class_job("Of {{input}}: {{prompt}}\n{{examples}}{{input}}");
+    job.network.layers[0].few_shot = 1;
+    job.network.layers[0].few_shot_choice = FewShotChoice::nearest;
+    const std::vector<Example> shown{four_examples()[0]};
+    EXPECT_EQ(Network(job, four_examples()).context(0, {"P", 0}, "x", shown).shared_bytes, 3U);
+}
+
 TEST(FewShot, MoreExamplesThanThereAreIsAUsageError) {
     Job job = class_job();
     job.network.layers[0].few_shot = 5;

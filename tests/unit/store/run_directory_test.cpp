@@ -168,6 +168,19 @@ TEST_F(RunDirectoryTest, AnotherBackwardModelIsRefusedToo) {
                 ThrowsMessage<UsageError>(HasSubstr("/backend names other")));
 }
 
+TEST_F(RunDirectoryTest, EmbeddingModelIsTheRunsToo) {
+    const auto create = [this](const RunModels& models) {
+        RunDirectory(path()).create("{}", "cafe", models);
+    };
+    create({.forward = "model", .backward = {}, .embedding = "ngrams"});
+    EXPECT_EQ(read_bytes(path() + "/model.id"), "model\n\nngrams\n");
+    EXPECT_EQ(RunDirectory(path()).models().backward, "");
+    EXPECT_EQ(RunDirectory(path()).models().embedding, "ngrams");
+    EXPECT_THAT([&] { create({.forward = "model", .backward = {}, .embedding = "other"}); },
+                ThrowsMessage<UsageError>(AllOf(HasSubstr("with the embedding model ngrams"),
+                                                HasSubstr("/embedding names other"))));
+}
+
 TEST_F(RunDirectoryTest, CreateAgainTakesTheRunUpAndRenewsJobJson) {
     static_cast<void>(created());
     RunDirectory run(path());
