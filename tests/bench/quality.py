@@ -24,16 +24,21 @@ METHODS = {
     "zero-shot": "baselines/zero_shot.json",
     "few-shot": "baselines/few_shot.json",
     "few-shot, balanced": "baselines/few_shot_balanced.json",
+    "KATE": "baselines/kate.json",
+    "KATE, n-grams": "baselines/kate.json",
     "APE": "baselines/ape.json",
     "APE, resampling": "baselines/ape_resampling.json",
     "OPRO": "baselines/opro.json",
     "DLN-1": "quickstart.json",
     "DLN-2": "two_layers.json",
 }
-# One draw has no chance in it; APE proposes in one step what the others do in all of theirs.
-WITHOUT_SEEDS = {"zero-shot"}
+# No seed makes a difference to these; APE proposes in one step what the others do in all of theirs.
+WITHOUT_SEEDS = {"zero-shot", "KATE", "KATE, n-grams"}
 SEARCHES = {"APE", "APE, resampling", "OPRO", "DLN-1"}
-OWN_OF_METHOD = {"APE": {"/train/candidates": STEPS * (CANDIDATES - 1) + 1, "/train/steps": 1}}
+OWN_OF_METHOD = {
+    "APE": {"/train/candidates": STEPS * (CANDIDATES - 1) + 1, "/train/steps": 1},
+    "KATE, n-grams": {"/embedding": {"kind": "ngrams"}},
+}
 
 # What the hidden layer of two is first told, as no job says that of this task; none: the two-layer job does.
 TASKS = {
@@ -93,6 +98,8 @@ def settings(method, task, spec, folder, run_dir, seed):
             changed |= {"/train/steps": 1, "/train/candidates": 3, "/train/batch_size": 4}
         return changed
     changed["/network/layers/0/prompt"] = spec["prompt"]
+    if method.startswith("KATE") and task != "polarity":
+        changed["/embedding/template"] = "{{input}}"  # its job speaks of a word
     if method in SEARCHES:
         layer = {"prompt": spec["prompt"], "templates": spec["templates"]}
         changed["/network/layers/0"] = layer

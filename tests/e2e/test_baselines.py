@@ -18,10 +18,10 @@ class Jobs(ProgramTest):
             lines = json_lines(examples(name, 40, ("negative", "positive")))
             self.write(f"build/data/polarity/{name}.jsonl", lines)
 
-    def run_job(self, name):
+    def run_job(self, name, *more):
         (self.dir / "jobs/baselines").mkdir(parents=True, exist_ok=True)
         shutil.copy(JOBS / f"{name}.json", self.dir / "jobs/baselines")
-        words = [word for one in SCRIPTED for word in ("--set", one)]
+        words = [word for one in (*SCRIPTED, *more) for word in ("--set", one)]
         self.succeed("train", f"jobs/baselines/{name}.json", *words)
         run = self.dir / "jobs/baselines/run"
         return run if run.exists() else self.dir / "run"
@@ -31,8 +31,8 @@ class Jobs(ProgramTest):
         tested = {name[len("test_job_") :] for name in dir(self) if name.startswith("test_job_")}
         self.assertEqual(names, tested)
 
-    def expect_no_step(self, name):
-        run = self.run_job(name)
+    def expect_no_step(self, name, *more):
+        run = self.run_job(name, *more)
         self.assertEqual(len(step_paths(run)), 1)
         self.assertTrue((run / "result.json").exists())
 
@@ -44,6 +44,9 @@ class Jobs(ProgramTest):
 
     def test_job_few_shot_balanced(self):
         self.expect_no_step("few_shot_balanced")
+
+    def test_job_kate(self):
+        self.expect_no_step("kate", "/embedding/kind=ngrams")
 
     def test_job_ape(self):
         paths = step_paths(self.run_job("ape"))
