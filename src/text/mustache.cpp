@@ -27,13 +27,26 @@ struct Tag {
     throw TemplateError(fmt::format("line {}, column {}: {}", tag.line, tag.column, what));
 }
 
-bool is_name(std::string_view text) {
+bool is_plain_name(std::string_view text) {
     const auto letter = [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
     };
     const auto letter_or_digit = [&](char c) { return letter(c) || (c >= '0' && c <= '9'); };
     return !text.empty() && letter(text.front()) &&
            std::all_of(text.begin(), text.end(), letter_or_digit);
+}
+
+// "name" or "group.name".
+bool is_name(std::string_view text) {
+    const auto dot = text.find('.');
+    if (dot == std::string_view::npos) return is_plain_name(text);
+    return is_plain_name(text.substr(0, dot)) && is_plain_name(text.substr(dot + 1));
+}
+
+// The library takes a dot for a step into an object.
+std::string key_of(std::string name) {
+    std::replace(name.begin(), name.end(), '.', ':');
+    return name;
 }
 
 void refuse_unsupported(const Tag& tag, char first) {
@@ -78,7 +91,8 @@ Tag read_tag(std::string_view text, std::size_t begin) {
         body = trim(body.substr(1));
     }
     if (!is_name(body)) {
-        fail(tag, fmt::format("\"{}\" is not a name. Expected letters, digits and _.",
+        fail(tag, fmt::format("\"{}\" is not a name. Expected letters, digits and _, and a dot "
+                              "between two at most.",
                               printable(body, 40)));
     }
     tag.name = std::string(body);
@@ -192,8 +206,8 @@ Mustache::Mustache(std::string_view text) {
     };
     for (const auto& tag : tags) {
         add_literal(tag.begin);
-        logic_ +=
-            fmt::format("{{{{{}{}}}}}", tag.kind == 'v' ? "" : std::string(1, tag.kind), tag.name);
+        logic_ += fmt::format("{{{{{}{}}}}}", tag.kind == 'v' ? "" : std::string(1, tag.kind),
+                              key_of(tag.name));
         at = tag.end;
     }
     add_literal(text.size());
@@ -208,7 +222,7 @@ std::string Mustache::render(const TemplateValues& values) const {
         root.set(fmt::format("{}", i), data(literals_[i]));
     }
     for (const auto& [name, text] : values.texts) {
-        root.set(name, text_value(text));
+        root.set(key_of(name), text_value(text));
     }
     for (const auto& [name, entries] : values.lists) {
         data list(data::type::list);

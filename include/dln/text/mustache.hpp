@@ -1,5 +1,5 @@
 #pragma once
-// Logic-less templates ({{name}}, {{#list}}..{{/list}}, {{^list}}..{{/list}}) over values that are
+// Logic-less templates ({{name}}, {{group.name}}, {{#list}}..{{/list}}, {{^list}}..{{/list}}) over values that are
 // data: a value that holds "{{x}}" stays as it is, nothing is escaped, and every byte of it comes
 // out. Pure.
 //

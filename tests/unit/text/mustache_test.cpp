@@ -24,6 +24,13 @@ TEST(Mustache, PutsValuesInPlace) {
     EXPECT_EQ(render("plain\n", {}), "plain\n");
 }
 
+TEST(Mustache, TakesADotInANameAsAnyOtherLetter) {
+    const Mustache mustache("{{word.a}} {{#word.b}}[{{word.b}}]{{/word.b}}{{word}}");
+    EXPECT_THAT(mustache.names(), ElementsAre("word", "word.a", "word.b"));
+    EXPECT_EQ(mustache.render(texts({{"word.a", "A"}, {"word.b", "B"}, {"word", "W"}})), "A [B]W");
+    EXPECT_EQ(mustache.render(texts({{"word.a", "A"}, {"word.b", ""}})), "A ");
+}
+
 TEST(Mustache, TakesValuesAsData) {
     for (const std::string& value :
          {std::string("{{input}} {{#a}} {{{"), std::string("<b> & \"quoted\" 'x'"),
@@ -110,8 +117,8 @@ INSTANTIATE_TEST_SUITE_P(
                     BadTemplate{"{{=<% %>=}}", "delimiters"},
                     BadTemplate{"{{! note }}", "comments"},
                     BadTemplate{"{{}}", "\"\" is not a name"},
-                    BadTemplate{"{{a b}}", "\"a b\" is not a name"},
-                    BadTemplate{"{{a.b}}", "\"a.b\" is not a name"},
+                    BadTemplate{"{{a.b.c}}", "\"a.b.c\" is not a name"},
+                    BadTemplate{"{{a.}}", "\"a.\" is not a name"},
                     BadTemplate{"{{0}}", "\"0\" is not a name"},
                     BadTemplate{"{{#x}}", "line 1, column 1: section \"x\" has no {{/x}}"},
                     BadTemplate{"{{/x}}", "{{/x}} closes no section"},
