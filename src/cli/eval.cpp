@@ -14,6 +14,7 @@
 #include "cli/job_options.hpp"
 #include "cli/ranks.hpp"
 #include "cli/session.hpp"
+#include "cli/shown_parameters.hpp"
 #include "cli/train_display.hpp"
 
 namespace dln {
@@ -60,10 +61,10 @@ int run_eval(Communicator& comm, const EvalOptions& options) {
                                                      session.splits(), split, {parameters}, 0)
                                           .front();
         for (std::size_t l = 0; l < parameters.size(); ++l) {
-            fmt::print(
-                "prompt {}: \"{}\" in template {}\n", l + 1, printable(parameters[l].prompt, 400),
-                printable(session.network().layer(l).templates[parameters[l].template_index].name,
-                          60));
+            const LayerSpec& layer = session.network().layer(l);
+            fmt::print("prompt {}: {}\n", l + 1,
+                       shown_parameters(parameters[l],
+                                        layer.templates[parameters[l].template_index].name, 400));
         }
         fmt::print("{}: {}\n", options.split, describe(evaluation));
         if (!evaluation.class_log_prior.empty()) {

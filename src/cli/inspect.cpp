@@ -15,6 +15,7 @@
 #include "dln/text/utf8.hpp"
 #include "dln/train/state.hpp"
 
+#include "cli/shown_parameters.hpp"
 #include "cli/text_file.hpp"
 
 namespace dln {
@@ -68,10 +69,20 @@ void print_parameters(const char* name,
                       const NetworkParameters& parameters,
                       const nlohmann::json& job) {
     for (std::size_t l = 0; l < parameters.size(); ++l) {
-        fmt::print("{} layer {}: \"{}\" in template {}\n", name, l + 1,
-                   printable(parameters[l].prompt, 200),
-                   template_name(job, l, static_cast<std::int64_t>(parameters[l].template_index)));
+        const auto index = static_cast<std::int64_t>(parameters[l].template_index);
+        fmt::print("{} layer {}: {}\n", name, l + 1,
+                   shown_parameters(parameters[l], template_name(job, l, index), 200));
     }
+}
+
+// Row `row` of a table of words; none where the layer has no words.
+std::vector<std::string> words_of(const StepDocument& document,
+                                  const std::string& path,
+                                  std::size_t row) {
+    if (!document.contains(path)) return {};
+    const auto width = static_cast<std::ptrdiff_t>(document.at(path).shape.at(1));
+    const auto first = document.texts(path).begin() + static_cast<std::ptrdiff_t>(row) * width;
+    return {first, first + width};
 }
 
 void print_candidates(const StepDocument& document, std::size_t layer, const nlohmann::json& job) {
@@ -91,9 +102,10 @@ void print_candidates(const StepDocument& document, std::size_t layer, const nlo
     fmt::print("\nlayer {}\n{:>3} {:>10} {:>7} {:>8} {:<12} prompt\n", layer + 1, "", "mean",
                "scored", "template", "origin");
     for (std::size_t k = 0; k < prompts.size(); ++k) {
-        fmt::print("{:>2}{} {:>10.4f} {:>7} {:>8} {:<12} {}\n", k, k == chosen ? '*' : ' ',
+        fmt::print("{:>2}{} {:>10.4f} {:>7} {:>8} {:<12} {}{}\n", k, k == chosen ? '*' : ' ',
                    means[k], scored[k], template_name(job, layer, templates[k]),
-                   printable(origins[k], 20), printable(prompts[k], 90));
+                   printable(origins[k], 20), printable(prompts[k], 90),
+                   shown_words(words_of(document, at + "/candidates/words", k)));
     }
 }
 
@@ -205,10 +217,13 @@ int inspect_run(const InspectOptions& options) {
             const auto& shown = has_best ? state.best[0].parameters : state.current;
             const std::size_t end = shown.size() - 1;
             fmt::print(
-                "step {:>6}  best dev {}  {} calls  \"{}\" in template {}\n", file.header.step,
+                "step {:>6}  best dev {}  {} calls  {}\n", file.header.step,
                 has_best ? fmt::format("{:.4f}", state.best[0].dev.accuracy()) : "-",
-                state.usage.calls, printable(shown[end].prompt, 80),
-                template_name(job, end, static_cast<std::int64_t>(shown[end].template_index)));
+                state.usage.calls,
+                shown_parameters(
+                    shown[end],
+                    template_name(job, end, static_cast<std::int64_t>(shown[end].template_index)),
+                    80));
             last = path;
         } catch (const CheckpointError& error) {
             fmt::print("damaged: {}\n", error.what());

@@ -89,7 +89,7 @@ NetworkParameters read_parameters(const JobOptions& options, const Job& job) {
     }
     NetworkParameters parameters;
     for (const LayerSpec& layer : job.network.layers) {
-        parameters.push_back({layer.prompts.front(), 0});
+        parameters.push_back({layer.prompts.front(), 0, initial_words(layer)});
     }
     return parameters;
 }

@@ -10,6 +10,8 @@
 
 #include "dln/text/utf8.hpp"
 
+#include "cli/shown_parameters.hpp"
+
 namespace dln {
 namespace {
 
@@ -101,11 +103,15 @@ std::string TrainDisplay::describe_dev(const DevResult& dev) const {
     return text;
 }
 
+const std::string& TrainDisplay::template_name(std::size_t layer,
+                                               const LayerParameters& parameters) const {
+    return job_.network.layers[layer].templates[parameters.template_index].name;
+}
+
 void TrainDisplay::show_layer(std::size_t layer, const LayerParameters& parameters) {
-    say("      {:>{}}  {}\"{}\" in template {}", "", std::to_string(job_.train.steps).size(),
+    say("      {:>{}}  {}{}", "", std::to_string(job_.train.steps).size(),
         job_.network.layers.size() == 1 ? "" : fmt::format("layer {}: ", layer + 1),
-        printable(parameters.prompt, 160),
-        printable(job_.network.layers[layer].templates[parameters.template_index].name, 60));
+        shown_parameters(parameters, template_name(layer, parameters), 160));
 }
 
 void TrainDisplay::evaluated_dev(const TrainState& state, const DevResult& dev, bool is_best) {
@@ -163,8 +169,7 @@ void TrainDisplay::finished(const TrainOutcome& outcome) {
     clear_bar();
     for (std::size_t l = 0; l < outcome.parameters.size(); ++l) {
         const LayerParameters& layer = outcome.parameters[l];
-        say("prompt {}: \"{}\" in template {}", l + 1, printable(layer.prompt, 400),
-            printable(job_.network.layers[l].templates[layer.template_index].name, 60));
+        say("prompt {}: {}", l + 1, shown_parameters(layer, template_name(l, layer), 400));
     }
     if (outcome.test) {
         say("test, initial prompt: {}", describe(*outcome.test_initial));

@@ -36,6 +36,8 @@ class TrainDisplay : public TrainObserver {
 
   private:
     [[nodiscard]] std::string describe_dev(const DevResult& dev) const;
+    [[nodiscard]] const std::string& template_name(std::size_t layer,
+                                                   const LayerParameters& parameters) const;
     void show_layer(std::size_t layer, const LayerParameters& parameters);
     [[nodiscard]] RequestCost served_cost(const Spending& spent) const;
     void clear_bar();

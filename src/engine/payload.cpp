@@ -21,10 +21,12 @@ using cbor::texts_of;
 using nlohmann::json;
 
 json to_json(const LayerParameters& layer) {
-    return json::array({bytes_of(layer.prompt), layer.template_index});
+    return json::array({bytes_of(layer.prompt), layer.template_index, list_of(layer.words)});
 }
 
-LayerParameters parameters_from(const json& value) { return {text_of(value[0]), value[1]}; }
+LayerParameters parameters_from(const json& value) {
+    return {text_of(value[0]), value[1], texts_of(value[2])};
+}
 
 json to_json(const Context& context) {
     return json::array({bytes_of(context.text), context.chat, context.shared_bytes});
@@ -152,8 +154,12 @@ namespace {
 
 // Candidates are told apart by what they begin with.
 std::uint64_t affinity_of(const LayerParameters& parameters) {
-    return XXH3_64bits_withSeed(parameters.prompt.data(), parameters.prompt.size(),
-                                parameters.template_index);
+    std::uint64_t affinity = XXH3_64bits_withSeed(
+        parameters.prompt.data(), parameters.prompt.size(), parameters.template_index);
+    for (const std::string& word : parameters.words) {
+        affinity = XXH3_64bits_withSeed(word.data(), word.size(), affinity);
+    }
+    return affinity;
 }
 
 // Latents of one example that one layer scores after one context.

@@ -192,6 +192,25 @@ void check_trained_layers(Reader& reader, const Job& job) {
     }
 }
 
+void check_word_proposals(Reader& reader, const Job& job) {
+    const auto has_others = [](const LayerSpec& layer) {
+        return layer.train && std::ranges::any_of(layer.words, [](const WordSpec& word) {
+                   return word.alternatives.size() > 1;
+               });
+    };
+    if (std::ranges::any_of(job.network.layers, has_others)) return;
+    const auto& templates = job.train.proposals.templates;
+    for (std::size_t t = 0; t < templates.size(); ++t) {
+        if (!changes_words(templates[t])) continue;
+        reader.fail(
+            fmt::format("\"{}\" tries other words, but no trained layer has a word with "
+                        "alternatives. Expected such as \"words\": {{\"input\": [\"Text\", "
+                        "\"Review\"]}} in a layer, with {{{{word.input}}}} in its template.",
+                        templates[t].name),
+            {"train", "proposals", "templates", std::to_string(t)});
+    }
+}
+
 }  // namespace
 
 void check_template(Reader& reader,
@@ -246,6 +265,7 @@ void check_job(Reader& reader, const Job& job) {
     check_budget(reader, job);
     check_backward(reader, job);
     check_trained_layers(reader, job);
+    check_word_proposals(reader, job);
     check_latents(reader, job);
 }
 

@@ -98,24 +98,19 @@ Codec<ClassSpec> class_entry() {
 Codec<TemplateSpec> layer_template() {
     ObjectCodec<TemplateSpec> spec("template",
                                    "The words around prompt and input, with the variables "
-                                   "`{{prompt}}`, `{{input}}` (needed) and "
-                                   "`{{examples}}` (the few-shot examples).");
+                                   "`{{prompt}}`, `{{input}}` (needed), "
+                                   "`{{examples}}` (the few-shot examples) and "
+                                   "`{{word.<name>}}` (the layer's `words`).");
     spec.shorthand(text_shorthand("text", "a text, which is its `text`"))
         .field("name", &TemplateSpec::name, non_empty_text(), "For reports; unique in its layer.",
                {.default_text = "`t1`, `t2`, ... by position"})
-        .field("text", &TemplateSpec::text, text(), "The template.", {.required = true})
+        .field("text", &TemplateSpec::text, non_empty_text(), "The template.", {.required = true})
         .field("chat", &TemplateSpec::chat, boolean(),
                "Send it as one user message of the model's own chat template.")
         .field("separator", &TemplateSpec::separator, nullable(text()),
                "What stands between the rendered template and the target; scored with the target.",
                {.default_text = "scoring's, or `\"\"` with `chat`"});
-    return spec.build([](Reader& reader, const Json& json, TemplateSpec& entry) {
-        if (json.contains("text")) {
-            check_template(reader, "text", entry.text,
-                           {.texts = {"prompt", "input", "examples"}, .lists = {}, .inside = {}},
-                           "input");
-        }
-    });
+    return spec.build();
 }
 
 void finish_layer(Reader& reader, const Json& json, LayerSpec& layer) {
@@ -123,6 +118,7 @@ void finish_layer(Reader& reader, const Json& json, LayerSpec& layer) {
         layer.templates = {{.name = "", .text = kDefaultTemplate, .chat = false, .separator = {}}};
     }
     name_entries(reader, "t", layer.templates);
+    check_templates(reader, layer);
     if (layer.residual) {
         check_template(reader, "residual", *layer.residual,
                        {.texts = {"input", "output"}, .lists = {}, .inside = {}}, "output");
@@ -138,7 +134,13 @@ Codec<LayerSpec> layer() {
         .field("templates", &LayerSpec::templates, list(layer_template(), Brackets::optional, 1),
                "How prompt and input become the context of a call.",
                {.alias = "template", .default_text = "`" + Json(kDefaultTemplate).dump() + "`"})
-        .field("train", &LayerSpec::train, boolean(), "false freezes the layer's prompt.")
+        .field("words", &LayerSpec::words, word_fields(),
+               "Words of the templates: a text or several alternatives for each `{{word.<name>}}`, "
+               "e.g. `{\"input\": [\"Text\", \"Review\"]}`. Training begins with the first "
+               "and, with "
+               "`words` among the proposal templates, tries the others.")
+        .field("train", &LayerSpec::train, boolean(),
+               "false freezes the layer's prompt, template and words.")
         .field("few_shot", &LayerSpec::few_shot, integer<std::size_t>(0, 1000),
                "Training examples shown in `{{examples}}`, or before the template without it.")
         .field("few_shot_choice", &LayerSpec::few_shot_choice,

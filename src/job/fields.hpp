@@ -18,6 +18,7 @@ constexpr std::uint64_t kMostTokens = 1'000'000;
 [[nodiscard]] const Codec<Job>& job_codec();
 
 // Sections of the table that have a source of their own.
+[[nodiscard]] Codec<std::vector<WordSpec>> word_fields();
 [[nodiscard]] Codec<ScoringSpec> scoring_fields();
 [[nodiscard]] Codec<TrainSpec> train_fields();
 [[nodiscard]] Codec<ProposalSpec> proposal_fields();
@@ -25,6 +26,10 @@ constexpr std::uint64_t kMostTokens = 1'000'000;
 [[nodiscard]] Codec<BackendSpec> backend_fields();
 [[nodiscard]] Codec<EmbeddingSpec> embedding_fields();
 [[nodiscard]] Codec<BudgetSpec> budget_fields();
+
+/// Checks a layer's templates against the variables that they may show, its words among them. The reader is
+/// at the layer.
+void check_templates(Reader& reader, const LayerSpec& layer);
 
 /// Names those that have no name by their position, and checks that all differ.
 template <class Entry>

@@ -101,6 +101,12 @@ bool has_prices(const Job& job) {
     return has(job.backend) || has(backward_spec(job));
 }
 
+std::vector<std::string> initial_words(const LayerSpec& layer) {
+    std::vector<std::string> words;
+    for (const WordSpec& word : layer.words) words.push_back(word.alternatives.front());
+    return words;
+}
+
 nlohmann::ordered_json job_to_json(const Job& job) { return job::job_codec().write(job); }
 
 std::string job_hash(const Job& job, const std::vector<std::string>& data_digests) {
@@ -116,6 +122,9 @@ std::string job_hash(const Job& job, const std::vector<std::string>& data_digest
     // As before there were others.
     if (!job.backward_backend) identity.erase("backward_backend");
     if (!job.embedding) identity.erase("embedding");
+    for (auto& layer : identity["network"]["layers"]) {
+        if (layer["words"].empty()) layer.erase("words");
+    }
     // A penalty that falls to 0 over the steps depends on how many there are.
     if (!job.train.logp_penalty_decay) identity["train"].erase("steps");
     for (const auto* name : {"model", "replies", "threads", "endpoints", "served_model",

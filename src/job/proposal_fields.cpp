@@ -61,12 +61,13 @@ Codec<ProposalTemplateSpec> proposal_template() {
         "Built in: `errors`, `induction`, `paraphrase`, `history`, `feedback` (your own words), "
         "`list` "
         "(several prompts a reply), which ask an instruct model; the first four names with "
-        "`_few_shot`, plain completions for small models; and three that ask no model and cost "
+        "`_few_shot`, plain completions for small models; and four that ask no model and cost "
         "no request: `edit` (phrases of a prompt: one deleted, two swapped, or one of another "
         "known "
         "prompt added) and `crossover` (the beginning of one good prompt and the end of another; "
-        "an edit while there is only one), and `demonstrations` (a known prompt with some examples "
-        "of the batch written out behind it, in place of those that it has).");
+        "an edit while there is only one), `demonstrations` (a known prompt with some examples "
+        "of the batch written out behind it, in place of those that it has) and `words` (a known "
+        "prompt with other `words` of its layer in the template around it).");
     add_template_fields(
         spec, "Alternatives for `{{message}}`, cycled over the steps: one step uses one of them.");
     spec.field("share", &ProposalTemplateSpec::share, number({.high = 1e6, .low_open = true}),

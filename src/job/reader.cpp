@@ -75,6 +75,11 @@ std::string pointer_in(const Json& given,
             pointer += "/" + token;
             continue;
         }
+        if (json != nullptr && at == nullptr && json->is_array()) {
+            json = entry_at(*json, token);
+            pointer += "/" + token;
+            continue;
+        }
         if (json != nullptr && !json->is_object() && !json->is_null()) {
             break;  // a shorthand
         }

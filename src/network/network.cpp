@@ -1,6 +1,7 @@
 #include "dln/network/network.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -36,6 +37,18 @@ std::vector<std::size_t> balanced_by_target(const std::vector<std::size_t>& orde
     return balanced;
 }
 
+// {{word.<name>}} of a layer.
+std::string word_variable(const WordSpec& word) { return "word." + word.name; }
+
+std::map<std::string, std::string> word_values(const LayerSpec& layer,
+                                               const std::vector<std::string>& words) {
+    DLN_ASSERT(words.size() == layer.words.size(), "{} words for {} of the layer", words.size(),
+               layer.words.size());
+    std::map<std::string, std::string> values;
+    for (std::size_t w = 0; w < words.size(); ++w) values[word_variable(layer.words[w])] = words[w];
+    return values;
+}
+
 }  // namespace
 
 Network::Network(const Job& job, const Dataset& train)
@@ -45,10 +58,10 @@ Network::Network(const Job& job, const Dataset& train)
       nearest_shown_(dln::nearest_shown(job)) {
     for (const LayerSpec& spec : job.network.layers) compile_layer(spec);
     choose_few_shot(job, train);
-    std::vector<Example> shown;
-    for (const std::size_t i : few_shot_examples_) shown.push_back(train[i]);
+    for (const std::size_t i : few_shot_examples_) few_shot_.add(train[i].input, train[i].target);
     for (const Template& in : layers_.back().templates) {
-        few_shot_blocks_.push_back(few_shot_block(in, shown));
+        few_shot_blocks_.push_back(
+            few_shot_block(in, fixed_examples(), initial_words(layers_.back().spec)));
     }
     if (has_classes()) make_class_forms();
 }
@@ -61,7 +74,12 @@ void Network::compile_layer(const LayerSpec& spec) {
         // A chat turn begins on a line of its own: there is nothing to separate.
         const std::string separator =
             text.separator.value_or(text.chat ? std::string() : scoring_.separator);
-        layer.templates.push_back({std::move(compiled), text, separator, places_examples});
+        std::vector<std::size_t> words;
+        for (std::size_t w = 0; w < spec.words.size(); ++w) {
+            if (compiled.names().contains(word_variable(spec.words[w]))) words.push_back(w);
+        }
+        layer.templates.push_back(
+            {std::move(compiled), text, separator, places_examples, std::move(words)});
     }
     if (spec.residual) layer.residual.emplace_back(*spec.residual);
     layers_.push_back(std::move(layer));
@@ -95,21 +113,39 @@ void Network::choose_few_shot(const Job& job, const Dataset& train) {
     few_shot_examples_ = std::move(order);
 }
 
+std::vector<Example> Network::fixed_examples() const {
+    std::vector<Example> examples;
+    for (std::size_t i = 0; i < few_shot_.size(); ++i) examples.push_back(few_shot_[i]);
+    return examples;
+}
+
 // A shown example looks like a call that went right: the template without a prompt, then the target.
-std::string Network::few_shot_block(const Template& in, std::span<const Example> shown) {
+std::string Network::few_shot_block(const Template& in,
+                                    std::span<const Example> shown,
+                                    const std::vector<std::string>& words) const {
+    TemplateValues values{.texts = word_values(layers_.back().spec, words), .lists = {}};
     std::string block;
     for (const auto& [input, target] : shown) {
-        const std::string question =
-            in.places_examples
-                ? std::string(input)
-                : in.text.render(
-                      {.texts = {{"prompt", ""}, {"input", std::string(input)}}, .lists = {}});
+        values.texts["input"] = input;
+        const std::string question = in.places_examples ? std::string(input) : in.text.render(values);
         block += trim(question);
         block += in.separator.empty() ? "\n" : in.separator;
         block += target;
         block += "\n\n";
     }
     return block;
+}
+
+// Shown examples have the words of the template around them.
+std::string Network::shown_block(const LayerParameters& parameters,
+                                 std::span<const Example> nearest) const {
+    const Layer& layer = layers_.back();
+    const Template& in = layer.templates[parameters.template_index];
+    if (nearest_shown_ > 0) return few_shot_block(in, nearest, parameters.words);
+    const bool has_other_words =
+        !few_shot_examples_.empty() && parameters.words != initial_words(layer.spec);
+    return has_other_words ? few_shot_block(in, fixed_examples(), parameters.words)
+                           : few_shot_blocks_[parameters.template_index];
 }
 
 void Network::make_class_forms() {
@@ -136,15 +172,12 @@ Context Network::context(std::size_t index,
     const Layer& layer = layers_[index];
     const Template& in = layer.templates[parameters.template_index];
     const bool is_last = index + 1 == layers_.size();
+    TemplateValues values{.texts = word_values(layer.spec, parameters.words), .lists = {}};
     std::string examples;
-    if (is_last) {
-        examples = nearest_shown_ > 0 ? few_shot_block(in, shown)
-                                      : few_shot_blocks_[parameters.template_index];
-    }
-    const TemplateValues values{.texts = {{"prompt", parameters.prompt},
-                                          {"input", std::string(input)},
-                                          {"examples", examples}},
-                                .lists = {}};
+    if (is_last) examples = shown_block(parameters, shown);
+    values.texts["prompt"] = parameters.prompt;
+    values.texts["input"] = input;
+    values.texts["examples"] = examples;
     SplitText rendered = in.text.render_split(values, "input");
     if (!in.places_examples && !examples.empty()) {
         rendered.text.insert(0, examples);
@@ -199,7 +232,9 @@ std::size_t Network::class_index(std::string_view target) const {
 
 NetworkParameters Network::initial_parameters() const {
     NetworkParameters parameters;
-    for (const Layer& layer : layers_) parameters.push_back({layer.spec.prompts.front(), 0});
+    for (const Layer& layer : layers_) {
+        parameters.push_back({layer.spec.prompts.front(), 0, initial_words(layer.spec)});
+    }
     return parameters;
 }
 

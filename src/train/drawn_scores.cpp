@@ -53,16 +53,22 @@ double DrawnScores::normal(std::uint64_t kind, std::string_view text, std::uint6
 
 // In units of the noise of a batch.
 double DrawnScores::quality(std::size_t layer, const LayerParameters& parameters) const {
-    const std::uint64_t of = 1000 * layer + parameters.template_index;
+    std::uint64_t of = 1000 * layer + parameters.template_index;
+    for (const std::string& word : parameters.words) of = 31 * of + text_hash(word);
     return mood_.spread * normal(kQuality, parameters.prompt, of) /
            std::sqrt(std::max(batch_, 1.0));
 }
 
 // The initial prompts never are.
-bool DrawnScores::is_new(std::size_t layer, const std::string& prompt) {
-    const std::vector<std::string>& initial = network_.layer(layer).prompts;
-    if (std::ranges::find(initial, prompt) != initial.end()) return false;
-    return born_.try_emplace({layer, prompt}, step_).first->second == step_;
+bool DrawnScores::is_new(std::size_t layer, const LayerParameters& parameters) {
+    const LayerSpec& spec = network_.layer(layer);
+    const bool is_initial =
+        std::ranges::find(spec.prompts, parameters.prompt) != spec.prompts.end() &&
+        parameters.words == initial_words(spec);
+    if (is_initial) return false;
+    // In whatever template.
+    const LayerParameters born{parameters.prompt, 0, parameters.words};
+    return born_.try_emplace({layer, born}, step_).first->second == step_;
 }
 
 double DrawnScores::margin(const NetworkParameters& layers,
@@ -72,7 +78,7 @@ double DrawnScores::margin(const NetworkParameters& layers,
     if (mood_.is_most) {
         bool is_better = false;
         for (std::size_t l = 0; l < layers.size(); ++l) {
-            is_better = is_new(first + l, layers[l].prompt) || is_better;
+            is_better = is_new(first + l, layers[l]) || is_better;
         }
         return is_better ? kFar : -kFar;
     }
@@ -111,7 +117,7 @@ double DrawnScores::of_latent(std::size_t layer,
                               std::string_view context,
                               std::string_view latent,
                               std::uint64_t example) {
-    if (mood_.is_most) return kLatentMean + (is_new(layer, parameters.prompt) ? 1.0 : 0.0);
+    if (mood_.is_most) return kLatentMean + (is_new(layer, parameters) ? 1.0 : 0.0);
     const double own = quality(layer, parameters);
     const std::uint64_t of = example ^ text_hash(latent);
     return kLatentMean + common_ * normal(kLatent, latent, example) +

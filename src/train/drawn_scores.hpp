@@ -61,7 +61,7 @@ class DrawnScores {
 
   private:
     [[nodiscard]] double quality(std::size_t layer, const LayerParameters& parameters) const;
-    [[nodiscard]] bool is_new(std::size_t layer, const std::string& prompt);
+    [[nodiscard]] bool is_new(std::size_t layer, const LayerParameters& parameters);
     [[nodiscard]] double normal(std::uint64_t kind, std::string_view text, std::uint64_t of) const;
     [[nodiscard]] double uniform(std::uint64_t kind, std::string_view text, std::uint64_t of) const;
 
@@ -71,7 +71,7 @@ class DrawnScores {
     double common_ = 1.0;  // shares of a score, whose squares sum to 1
     double own_ = 0.0;
     std::uint64_t step_ = 0;
-    std::map<std::pair<std::size_t, std::string>, std::uint64_t> born_;  // by layer and prompt
+    std::map<std::pair<std::size_t, LayerParameters>, std::uint64_t> born_;
 };
 
 /// Uniform in [0, 1): which of several texts is drawn, or a score's noise; `kind` tells uses apart.

@@ -10,6 +10,8 @@
 #include "dln/error.hpp"
 #include "dln/train/racing.hpp"
 
+#include "train/proposal_input.hpp"
+
 namespace dln {
 namespace {
 
@@ -19,12 +21,20 @@ bool surely_fits(const Context& context, int room) {
     return room > 0 && context.text.size() + added <= static_cast<std::size_t>(room);
 }
 
+LayerParameters folded(LayerParameters parameters) {
+    parameters.prompt = folded_prompt(parameters.prompt);
+    return parameters;
+}
+
+bool is_made(const ProposalRecord& proposal) {
+    return proposal.parameters || !proposal.prompt.empty();
+}
+
 // Unless one that is as good as the same is there.
 void keep(std::vector<StepCandidate>& candidates, StepCandidate candidate) {
-    const std::string folded = folded_prompt(candidate.parameters.prompt);
+    const LayerParameters like = folded(candidate.parameters);
     const auto is_same = [&](const StepCandidate& other) {
-        return other.parameters.template_index == candidate.parameters.template_index &&
-               folded_prompt(other.parameters.prompt) == folded;
+        return folded(other.parameters) == like;
     };
     if (std::ranges::none_of(candidates, is_same)) candidates.push_back(std::move(candidate));
 }
@@ -55,7 +65,14 @@ LayerSearch::LayerSearch(const TrainContext& context,
       layer_(layer),
       seam_(std::move(seam)),
       rounds_(rounds) {
-    if (context.network.layer(layer.layer).templates.size() == 1) template_index_ = 0;
+    const std::vector<StepCandidate> known = known_candidates();
+    const LayerParameters& incumbent = known.front().parameters;
+    const bool are_around_alike = std::ranges::all_of(known, [&](const StepCandidate& other) {
+        return other.parameters.template_index == incumbent.template_index &&
+               other.parameters.words == incumbent.words;
+    });
+    // Then nothing has to be known of them.
+    if (are_around_alike) best_known_ = incumbent;
 }
 
 // Candidates that are there before any proposal, in the order that ties are broken in.
@@ -67,7 +84,7 @@ std::vector<StepCandidate> LayerSearch::known_candidates() const {
     for (const Evaluated& entry : state_.memory) keep(known, {entry.parameters[l], "memory"});
     if (state_.steps_done == 0) {
         for (const std::string& prompt : context_.network.layer(l).prompts) {
-            keep(known, {{prompt, incumbent.template_index}, "initial"});
+            keep(known, {{prompt, incumbent.template_index, incumbent.words}, "initial"});
         }
     }
     // What all templates are worth for this prompt is known from an earlier step: its best is here.
@@ -75,7 +92,9 @@ std::vector<StepCandidate> LayerSearch::known_candidates() const {
         return known;
     }
     const std::size_t templates = context_.network.layer(l).templates.size();
-    for (std::size_t t = 0; t < templates; ++t) keep(known, {{incumbent.prompt, t}, "template"});
+    for (std::size_t t = 0; t < templates; ++t) {
+        keep(known, {{incumbent.prompt, t, incumbent.words}, "template"});
+    }
     return known;
 }
 
@@ -93,20 +112,7 @@ std::vector<TaskId> LayerSearch::known_tasks() const {
 }
 
 void LayerSearch::propose(ProposalInput input) {
-    input_ = std::move(input);
-    input_.layer = layer_.layer;
-    input_.prompts = {state_.current[layer_.layer].prompt};
-    if (layer_.layer < state_.history.size()) input_.history = state_.history[layer_.layer];
-    for (const Evaluated& entry : state_.memory) {
-        const std::string& prompt = entry.parameters[layer_.layer].prompt;
-        if (std::ranges::find(input_.prompts, prompt) == input_.prompts.end()) {
-            input_.prompts.push_back(prompt);
-        }
-    }
-    input_.good = input_.prompts;
-    input_.known = input_.prompts;
-    const std::vector<std::string>& initial = context_.network.layer(layer_.layer).prompts;
-    input_.known.insert(input_.known.end(), initial.begin(), initial.end());
+    input_ = with_known(std::move(input), context_.network, state_, layer_.layer);
     ask_round();
 }
 
@@ -137,8 +143,13 @@ void LayerSearch::make_proposals(std::size_t first, std::size_t end) {
         ProposalRecord& proposal = layer_.proposals[i];
         proposal.template_name = context_.proposer.template_name(i);
         if (context_.proposer.asks_model(i)) continue;
-        proposal.prompt = context_.proposer.made_prompt(input_, i);
-        if (!proposal.prompt.empty()) block.proposals.push_back(i);
+        if (context_.proposer.changes_words(i)) {
+            proposal.parameters = context_.proposer.made_words(input_, i);
+            if (proposal.parameters) proposal.prompt = proposal.parameters->prompt;
+        } else {
+            proposal.prompt = context_.proposer.made_prompt(input_, i);
+        }
+        if (is_made(proposal)) block.proposals.push_back(i);
     }
 }
 
@@ -217,19 +228,16 @@ void LayerSearch::take_replies(TaskId generate, Block& block) {
     ask_waiting();
 }
 
-// New prompts are tried in the template that did best with the prompts already known, which are scored while
+// New prompts are tried in the template and with the words that did best with the prompts already known, which are scored while
 // proposals are written; the next step tries the winner in all templates.
 void LayerSearch::known_are_scored() {
     may_compare_ = true;
-    if (!template_index_) {
-        const std::vector<StepCandidate> known = known_candidates();
-        template_index_ = best_of(known).parameters.template_index;
-    }
+    if (!best_known_) best_known_ = best_of(known_candidates()).parameters;
     ask_waiting();
 }
 
 void LayerSearch::ask_waiting() {
-    if (!template_index_) return;
+    if (!best_known_) return;
     const bool races = context_.job.train.select == SelectMode::racing;
     for (; released_ < blocks_.size() && blocks_[released_].is_there; ++released_) {
         for (const std::size_t proposal : blocks_[released_].proposals) release(proposal);
@@ -320,17 +328,16 @@ void LayerSearch::all_are_scored() {
 void LayerSearch::release(std::size_t proposal) {
     if (seen_.empty()) {
         for (const StepCandidate& known : known_candidates()) {
-            if (known.parameters.template_index != *template_index_) continue;
-            seen_.try_emplace(folded_prompt(known.parameters.prompt), known.parameters.prompt);
+            seen_.try_emplace(folded(known.parameters), known.parameters.prompt);
         }
     }
-    const std::string& prompt = layer_.proposals[proposal].prompt;
-    const auto [place, is_new] = seen_.try_emplace(folded_prompt(prompt), prompt);
-    if (is_new || place->second == prompt) {
+    const LayerParameters candidate = candidate_of(proposal);
+    const auto [place, is_new] = seen_.try_emplace(folded(candidate), candidate.prompt);
+    if (is_new || place->second == candidate.prompt) {
         if (context_.job.train.select == SelectMode::racing) {
             waiting_.push_back(proposal);
         } else {
-            seam_.ask(candidate_of(proposal));
+            seam_.ask(candidate);
         }
     } else {
         duplicates_.insert(proposal);
@@ -339,18 +346,22 @@ void LayerSearch::release(std::size_t proposal) {
 
 void LayerSearch::end_round() {
     const std::vector<StepCandidate> candidates = all_candidates();
-    input_.prompts = {best_of(candidates).parameters.prompt};
+    const LayerParameters& best = best_of(candidates).parameters;
+    input_.prompts = {best.prompt};
+    input_.words.parameters = {best};
     ask_round();
 }
 
 LayerParameters LayerSearch::candidate_of(std::size_t proposal) const {
-    return {layer_.proposals[proposal].prompt, *template_index_};
+    const ProposalRecord& made = layer_.proposals[proposal];
+    if (made.parameters) return *made.parameters;
+    return {made.prompt, best_known_->template_index, best_known_->words};
 }
 
 std::vector<StepCandidate> LayerSearch::all_candidates() const {
     std::vector<StepCandidate> candidates = known_candidates();
     for (std::size_t i = 0; i < layer_.proposals.size(); ++i) {
-        if (layer_.proposals[i].prompt.empty() || duplicates_.contains(i)) continue;
+        if (!is_made(layer_.proposals[i]) || duplicates_.contains(i)) continue;
         keep(candidates, {candidate_of(i), layer_.proposals[i].template_name});
     }
     return candidates;

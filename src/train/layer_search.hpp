@@ -76,6 +76,7 @@ class LayerSearch {
     void end_lap();
     void all_are_scored();
     void release(std::size_t proposal);
+    // Pre: something was made of it, and best_known_ is there.
     [[nodiscard]] LayerParameters candidate_of(std::size_t proposal) const;
     [[nodiscard]] std::vector<StepCandidate> all_candidates() const;
     [[nodiscard]] std::vector<CandidateScore> scores_of(
@@ -101,11 +102,11 @@ class LayerSearch {
     std::size_t lap_ = 0;
     std::vector<std::size_t> waiting_;  // proposals that will race
     std::deque<Block> blocks_;
-    std::size_t released_ = 0;                 // blocks
-    std::map<std::string, std::string> seen_;  // folded prompts, and as they were first written
-    std::set<std::size_t> duplicates_;         // proposals that are like one before
+    std::size_t released_ = 0;                     // blocks
+    std::map<LayerParameters, std::string> seen_;  // with folded prompts, and as first written
+    std::set<std::size_t> duplicates_;             // proposals that are like one before
     ProposalInput input_;
-    std::optional<std::size_t> template_index_;  // that new prompts are tried in
+    std::optional<LayerParameters> best_known_;  // new prompts are tried in its template and words
     std::vector<TaskId> proposal_tasks_;
 };
 

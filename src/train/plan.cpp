@@ -321,8 +321,10 @@ Plan make_plan(const Job& job,
                const std::vector<Dataset>& splits,
                Backend& backend,
                const PlanOptions& options) {
-    // A course knows steps of one layer in which all candidates are scored on all examples.
-    if (network.depth() > 1 || job.train.select == SelectMode::racing) {
+    // A course knows steps of one layer in which all candidates are scored on all examples, and differ in their
+    // prompts and templates only.
+    if (network.depth() > 1 || job.train.select == SelectMode::racing ||
+        std::ranges::any_of(job.train.proposals.templates, changes_words)) {
         return make_rehearsed_plan(job, network, splits, backend, options);
     }
     return Planner(job, network, splits, backend, options).run();

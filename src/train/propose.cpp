@@ -14,6 +14,7 @@
 #include "train/fill_in.hpp"
 #include "train/prompt_edits.hpp"
 #include "train/proposal_shares.hpp"
+#include "train/word_changes.hpp"
 
 namespace dln {
 namespace {
@@ -90,7 +91,8 @@ Proposer::Proposer(const ProposalSpec& spec) : spec_(spec) {
         if (in.messages.empty()) in.messages.emplace_back();
         shares.push_back(in.share);
         Mustache text(in.text);
-        templates_.push_back({std::move(in), std::move(text), !is_local});
+        templates_.push_back(
+            {std::move(in), std::move(text), !is_local, dln::changes_words(wanted)});
     }
     in_cycle_.resize(shares.size(), 0);
     for (const std::size_t t : share_out(shares, kCycle * shares.size())) {
@@ -122,6 +124,10 @@ bool Proposer::asks_model(std::size_t index) const {
 }
 
 bool Proposer::asks_model() const { return std::ranges::any_of(templates_, &Template::asks_model); }
+
+bool Proposer::changes_words(std::size_t index) const {
+    return templates_[template_index(index)].changes_words;
+}
 
 std::vector<ProposalRequest> Proposer::requests(std::size_t first, std::size_t end) const {
     std::vector<std::vector<ProposalRequest>> by_template(templates_.size());
@@ -176,6 +182,16 @@ std::string Proposer::made_prompt(const ProposalInput& input, std::size_t index)
             ? crossed_prompts(start, partners[random.below(partners.size())], random)
             : edited_prompt(start, instructions_of(input.known), random);
     return made.empty() ? made : made + demonstrations;
+}
+
+std::optional<LayerParameters> Proposer::made_words(const ProposalInput& input,
+                                                    std::size_t index) const {
+    // Of one stream a step, so that no proposal repeats one before.
+    CounterRng random({.seed = input.seed,
+                       .step = input.step,
+                       .layer = input.layer,
+                       .role = RandomRole::proposal_words});
+    return changed_words(input.words, place(index).round + 1, random).back();
 }
 
 std::optional<GenerateItem> Proposer::item(const ProposalInput& input,

@@ -27,9 +27,13 @@ std::string dump(const Json& value, int indent) {
 Json layers_json(const Job& job, const NetworkParameters& parameters) {
     Json layers = Json::array();
     for (std::size_t l = 0; l < parameters.size(); ++l) {
-        layers.push_back(
-            {{"prompt", parameters[l].prompt},
-             {"template", job.network.layers[l].templates[parameters[l].template_index].name}});
+        const LayerSpec& spec = job.network.layers[l];
+        Json& layer = layers.emplace_back();
+        layer["prompt"] = parameters[l].prompt;
+        layer["template"] = spec.templates[parameters[l].template_index].name;
+        for (std::size_t w = 0; w < spec.words.size(); ++w) {
+            layer["words"][spec.words[w].name] = parameters[l].words.at(w);
+        }
     }
     return layers;
 }
@@ -82,6 +86,31 @@ Json parse_file(const std::string& text, const std::string& path) {
         throw fault(path, "not a prompts file (an object with \"layers\"); dln train writes one");
     }
     return json;
+}
+
+// The words in a layer of a prompts file, which `place` names.
+std::vector<std::string> parse_words(const Json& layer,
+                                     const std::string& place,
+                                     const LayerSpec& spec) {
+    const Json given = layer.value("words", Json::object());
+    std::vector<std::string> names;
+    std::vector<std::string> words;
+    for (const WordSpec& word : spec.words) {
+        names.push_back(word.name);
+        if (!given.is_object() || !given.contains(word.name) || !given[word.name].is_string()) {
+            throw UsageError(
+                fmt::format("{}/words/{}: missing or no text. Expected the word that "
+                            "the job's templates show as {{{{word.{}}}}}",
+                            place, word.name, word.name));
+        }
+        words.push_back(given[word.name].get<std::string>());
+    }
+    for (const auto& [name, value] : given.items()) {
+        if (std::ranges::find(names, name) != names.end()) continue;
+        throw UsageError(fmt::format("{}/words/{}: the job's layer has no such word", place,
+                                     printable(name, 60)));
+    }
+    return words;
 }
 
 }  // namespace
@@ -178,7 +207,8 @@ NetworkParameters parse_prompts(const std::string& text, const std::string& path
                                    printable(name, 60)));
         }
         parameters.push_back(
-            {layer["prompt"].get<std::string>(), static_cast<std::size_t>(found - known.begin())});
+            {layer["prompt"].get<std::string>(), static_cast<std::size_t>(found - known.begin()),
+             parse_words(layer, fmt::format("{}: /layers/{}", path, l), specs[l])});
     }
     return parameters;
 }

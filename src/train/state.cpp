@@ -14,6 +14,47 @@ namespace dln {
 namespace {
 
 constexpr const char* kDevPrior = "/dev_class_log_prior";
+constexpr const char* kWords = "/words";
+constexpr const char* kWordLayers = "/word_layers";
+
+// Only jobs with words have any: [network, word], and the layer of each word.
+void write_words(const std::vector<NetworkParameters>& networks,
+                 const std::string& path,
+                 StepDocument& document) {
+    if (networks.empty()) return;
+    std::vector<std::int64_t> layers;
+    for (std::size_t l = 0; l < networks.front().size(); ++l) {
+        layers.insert(layers.end(), networks.front()[l].words.size(), static_cast<std::int64_t>(l));
+    }
+    if (layers.empty()) return;
+    std::vector<std::string> words;
+    for (const NetworkParameters& network : networks) {
+        for (const LayerParameters& layer : network) {
+            words.insert(words.end(), layer.words.begin(), layer.words.end());
+        }
+    }
+    document.arrays[path + kWords] = Array::table(networks.size(), layers.size(), std::move(words));
+    document.arrays[path + kWordLayers] = Array::list(std::move(layers));
+}
+
+void read_words(const std::string& path,
+                const StepDocument& document,
+                std::vector<NetworkParameters>& networks) {
+    if (!document.contains(path + kWords)) return;
+    const auto& words = document.texts(path + kWords);
+    const auto& layers = document.integers(path + kWordLayers);
+    if (words.size() != networks.size() * layers.size()) {
+        throw CheckpointError(fmt::format("{}: tables of different lengths", path + kWords));
+    }
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        NetworkParameters& network = networks[i / layers.size()];
+        const auto layer = static_cast<std::size_t>(layers[i % layers.size()]);
+        if (layer >= network.size()) {
+            throw CheckpointError(fmt::format("{}: no such layer", path + kWordLayers));
+        }
+        network[layer].words.push_back(words[i]);
+    }
+}
 
 // Parameters of several networks as tables [network, layer].
 void write_parameters(const std::vector<NetworkParameters>& networks,
@@ -31,6 +72,7 @@ void write_parameters(const std::vector<NetworkParameters>& networks,
     document.arrays[path + "/prompt"] = Array::table(networks.size(), depth, std::move(prompts));
     document.arrays[path + "/template"] =
         Array::table(networks.size(), depth, std::move(templates));
+    write_words(networks, path, document);
 }
 
 std::vector<NetworkParameters> read_parameters(const std::string& path,
@@ -46,6 +88,7 @@ std::vector<NetworkParameters> read_parameters(const std::string& path,
     for (std::size_t i = 0; i < prompts.size(); ++i) {
         networks[i / depth].push_back({prompts[i], static_cast<std::size_t>(templates[i])});
     }
+    read_words(path, document, networks);
     return networks;
 }
 

@@ -1,6 +1,8 @@
 // A step's record as arrays of a step file (docs/checkpoint-format.md): all that is needed to compute every choice
 // again from the formulas.
 
+#include <algorithm>
+#include <iterator>
 #include <limits>
 
 #include <fmt/format.h>
@@ -65,23 +67,43 @@ void write_calibration(const LayerRecord& layer, const std::string& at, StepDocu
     document.arrays[at + "/class_log_prior"] = class_rows(layer.class_log_priors);
 }
 
+// [row, word]; only layers with words have any.
+void write_words(const std::vector<std::vector<std::string>>& rows,
+                 const std::string& path,
+                 StepDocument& document) {
+    std::size_t width = 0;
+    for (const auto& row : rows) width = std::max(width, row.size());
+    if (width == 0) return;
+    std::vector<std::string> words;
+    for (std::vector<std::string> row : rows) {
+        row.resize(width);
+        std::ranges::move(row, std::back_inserter(words));
+    }
+    document.arrays[path] = Array::table(rows.size(), width, std::move(words));
+}
+
 void write_proposals(const LayerRecord& layer, const std::string& at, StepDocument& document) {
     std::vector<std::string> templates;
     std::vector<std::string> replies;
     std::vector<std::string> prompts;
+    std::vector<std::vector<std::string>> words;
     for (const ProposalRecord& proposal : layer.proposals) {
         templates.push_back(proposal.template_name);
         replies.push_back(proposal.reply);
         prompts.push_back(proposal.prompt);
+        words.push_back(proposal.parameters ? proposal.parameters->words
+                                            : std::vector<std::string>());
     }
     document.arrays[at + "/proposals/template"] = Array::list(std::move(templates));
     document.arrays[at + "/proposals/reply"] = Array::list(std::move(replies));
     document.arrays[at + "/proposals/prompt"] = Array::list(std::move(prompts));
+    write_words(words, at + "/proposals/words", document);
 }
 
 void write_candidates(const LayerRecord& layer, const std::string& at, StepDocument& document) {
     std::vector<std::string> prompts;
     std::vector<std::int64_t> templates;
+    std::vector<std::vector<std::string>> words;
     std::vector<std::string> origins;
     std::vector<double> means;
     std::vector<std::int64_t> scored;
@@ -89,12 +111,14 @@ void write_candidates(const LayerRecord& layer, const std::string& at, StepDocum
         prompts.push_back(layer.candidates[k].parameters.prompt);
         templates.push_back(
             static_cast<std::int64_t>(layer.candidates[k].parameters.template_index));
+        words.push_back(layer.candidates[k].parameters.words);
         origins.push_back(layer.candidates[k].origin);
         means.push_back(layer.scores[k].mean());
         scored.push_back(static_cast<std::int64_t>(layer.scores[k].scored));
     }
     document.arrays[at + "/candidates/prompt"] = Array::list(std::move(prompts));
     document.arrays[at + "/candidates/template"] = Array::list(std::move(templates));
+    write_words(words, at + "/candidates/words", document);
     document.arrays[at + "/candidates/origin"] = Array::list(std::move(origins));
     document.arrays[at + "/candidates/mean"] = Array::list(std::move(means));
     document.arrays[at + "/candidates/scored"] = Array::list(std::move(scored));

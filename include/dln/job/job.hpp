@@ -32,7 +32,13 @@ struct ClassSpec {
 
 // ---- network -----------------------------------------------------------------------------------
 
-/// The words around prompt and input. Variables: {{prompt}}, {{input}}, {{examples}}.
+/// A word that templates show as {{word.<name>}}, and that training may choose.
+struct WordSpec {
+    std::string name;
+    std::vector<std::string> alternatives;  ///< at least one; the first is there to begin with
+};
+
+/// The words around prompt and input. Variables: {{prompt}}, {{input}}, {{examples}}, {{word.<name>}}.
 struct TemplateSpec {
     std::string name;
     std::string text;
@@ -50,6 +56,7 @@ enum class FewShotChoice {
 struct LayerSpec {
     std::vector<std::string> prompts;  ///< initial prompts; the first is the incumbent
     std::vector<TemplateSpec> templates;
+    std::vector<WordSpec> words;  ///< of the templates, each used by one at least
     bool train = true;
     std::size_t few_shot = 0;  ///< training examples shown in {{examples}} or before the template
     FewShotChoice few_shot_choice = FewShotChoice::random;
@@ -59,6 +66,9 @@ struct LayerSpec {
     /// What the next layer sees: {{input}} and {{output}}; absent: the output alone.
     std::optional<std::string> residual;
 };
+
+/// The first alternative of each word.
+[[nodiscard]] std::vector<std::string> initial_words(const LayerSpec& layer);
 
 struct NetworkSpec {
     std::vector<LayerSpec> layers;  ///< at least one
@@ -121,15 +131,21 @@ inline constexpr std::array<std::string_view, 10> kBuiltInProposals{
     "feedback",   "list"};
 
 /// Names that stand in the same list and ask no model: phrases of the prompts that are known, put together
-/// otherwise; an instruction with examples of the batch behind it.
-inline constexpr std::array<std::string_view, 3> kLocalProposals{"edit", "crossover",
-                                                                 "demonstrations"};
+/// otherwise; an instruction with examples of the batch behind it; other words around a known prompt.
+inline constexpr std::string_view kWordsProposal = "words";
+inline constexpr std::array<std::string_view, 4> kLocalProposals{"edit", "crossover",
+                                                                 "demonstrations", kWordsProposal};
 
 [[nodiscard]] inline bool asks_no_model(const ProposalTemplateSpec& spec) {
     for (const std::string_view name : kLocalProposals) {
         if (spec.text.empty() && spec.name == name) return true;
     }
     return false;
+}
+
+/// True for proposals that are other words around a known prompt.
+[[nodiscard]] inline bool changes_words(const ProposalTemplateSpec& spec) {
+    return spec.text.empty() && spec.name == kWordsProposal;
 }
 
 struct ProposalSpec {

@@ -58,6 +58,11 @@ class Network {
     [[nodiscard]] const ClassForms& class_forms(std::size_t template_index) const {
         return class_forms_[template_index];
     }
+    /// Which of the layer's words a template shows, in ascending order.
+    [[nodiscard]] const std::vector<std::size_t>& template_words(std::size_t index,
+                                                                 std::size_t template_index) const {
+        return layers_[index].templates[template_index].words;
+    }
     /// Index of the class that `target` names; throws UsageError when there is none.
     [[nodiscard]] std::size_t class_index(std::string_view target) const;
     /// How many examples the last layer shows with each input that others do not see; 0: none.
@@ -66,7 +71,7 @@ class Network {
     [[nodiscard]] const std::vector<std::size_t>& few_shot_examples() const noexcept {
         return few_shot_examples_;
     }
-    /// The initial parameters: each layer's first prompt and first template.
+    /// The initial parameters: each layer's first prompt, first template and first words.
     [[nodiscard]] NetworkParameters initial_parameters() const;
 
   private:
@@ -75,6 +80,7 @@ class Network {
         TemplateSpec spec;
         std::string separator;
         bool places_examples;
+        std::vector<std::size_t> words;  // of the layer's, those that it shows
     };
     struct Layer {
         LayerSpec spec;
@@ -84,17 +90,23 @@ class Network {
     void compile_layer(const LayerSpec& spec);
     void choose_few_shot(const Job& job, const Dataset& train);
     void make_class_forms();
-    [[nodiscard]] static std::string few_shot_block(const Template& in,
-                                                    std::span<const Example> shown);
+    [[nodiscard]] std::string few_shot_block(const Template& in,
+                                             std::span<const Example> shown,
+                                             const std::vector<std::string>& words) const;
+    [[nodiscard]] std::vector<Example> fixed_examples() const;
+    [[nodiscard]] std::string shown_block(const LayerParameters& parameters,
+                                          std::span<const Example> nearest) const;
 
     std::vector<Layer> layers_;
     std::vector<ClassSpec> classes_;
     ScoringSpec scoring_;
     bool strip_options_;
     std::size_t nearest_shown_;
+    Dataset few_shot_;  // shown with every input
     std::vector<std::size_t> few_shot_examples_;
-    std::vector<std::string> few_shot_blocks_;  // by template of the last layer
-    std::vector<ClassForms> class_forms_;       // by template of the last layer
+    std::vector<std::string>
+        few_shot_blocks_;                  // by template of the last layer, with its first words
+    std::vector<ClassForms> class_forms_;  // by template of the last layer
 };
 
 }  // namespace dln

@@ -8,11 +8,12 @@
 
 namespace dln {
 
-/// What training chooses for one layer: a prompt, and one of the layer's templates around it. A candidate
-/// is a value of this type.
+/// What training chooses for one layer: a prompt, one of the layer's templates around it, and the words in
+/// that. A candidate is a value of this type.
 struct LayerParameters {
     std::string prompt;
     std::size_t template_index = 0;
+    std::vector<std::string> words = {};  ///< one for each of LayerSpec::words
     friend auto operator<=>(const LayerParameters&, const LayerParameters&) = default;
 };
 

@@ -29,6 +29,7 @@ enum class RandomRole : std::uint64_t {
     proposal_edit = 20,
     proposal_crossover = 21,
     proposal_demonstrations = 22,
+    proposal_words = 23,
 };
 
 /// The whole key of a stream; two streams with different keys are independent.

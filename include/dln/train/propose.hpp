@@ -36,6 +36,13 @@ struct TriedPrompt {
     friend bool operator==(const TriedPrompt&, const TriedPrompt&) = default;
 };
 
+/// What proposals of words are made from.
+struct KnownWords {
+    std::vector<LayerParameters> parameters;  ///< to start from: the incumbent, then the memory
+    std::vector<WordSpec> words;              ///< of the layer; empty: nothing can be proposed
+    std::vector<std::vector<std::size_t>> in_template;  ///< by template, the words that it shows
+};
+
 /// What the proposals of a step are made from.
 struct ProposalInput {
     std::uint64_t seed = 0;
@@ -48,6 +55,7 @@ struct ProposalInput {
     std::string classes;  ///< names of the classes, comma separated; empty without classes
     std::vector<std::string> good;   ///< prompts that did well: the incumbent's and the memory's
     std::vector<std::string> known;  ///< those and the layer's initial ones
+    KnownWords words;
 };
 
 /// A request of a step, and the proposals that its reply makes: the first of them names it.
@@ -85,17 +93,24 @@ class Proposer {
     /// Requests for the proposals from `first` to before `end`, as far as they ask a model; ordered by template,
     /// so that neighbours have most of their context in common.
     [[nodiscard]] std::vector<ProposalRequest> requests(std::size_t first, std::size_t end) const;
+    /// True when a proposal is other words around a known prompt, so that it is parameters of its own.
+    [[nodiscard]] bool changes_words(std::size_t index) const;
     /// A request without items for replies of `prompts` prompts each: how proposals are drawn.
     [[nodiscard]] GenerateRequest without_items(std::size_t prompts) const;
     /// The prompt of a proposal that asks no model, empty when nothing can be made of the known prompts. Pre:
-    /// !asks_model(index).
+    /// !asks_model(index) and !changes_words(index).
     [[nodiscard]] std::string made_prompt(const ProposalInput& input, std::size_t index) const;
+    /// The parameters of a proposal of words that asks no model; none when no others are left. Pre:
+    /// !asks_model(index) and changes_words(index).
+    [[nodiscard]] std::optional<LayerParameters> made_words(const ProposalInput& input,
+                                                            std::size_t index) const;
 
   private:
     struct Template {
         ProposalTemplateSpec spec;
         Mustache text;
         bool asks_model = true;
+        bool changes_words = false;
     };
     struct Place {
         std::size_t template_index = 0;

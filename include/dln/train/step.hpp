@@ -39,14 +39,16 @@ struct TrainContext {
 /// A candidate of the step and where it came from.
 struct StepCandidate {
     LayerParameters parameters;
-    std::string origin;  ///< "incumbent", "memory", "template", or the proposal template's name
+    std::string
+        origin;  ///< "incumbent", "memory", "initial", "template", or the proposal template's name
 };
 
-/// A generation that was asked for a prompt.
+/// A generation that was asked for a prompt, or what was made without a model.
 struct ProposalRecord {
     std::string template_name;
     std::string reply;   ///< as the model wrote it; empty when it failed or was never sent
     std::string prompt;  ///< what was made of it; empty when nothing could be
+    std::optional<LayerParameters> parameters = {};  ///< of a proposal of words, `prompt` in them
 };
 
 /// What a step saw and decided for one trained layer. Tables are [position in the batch][sample].

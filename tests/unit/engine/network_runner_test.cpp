@@ -378,6 +378,8 @@ TEST(EvaluateUnits, AffinityIsThatOfTheLastLayersParameters) {
     EXPECT_EQ(affinity({{"G", 0}, {"P", 0}}), affinity({{"H", 1}, {"P", 0}}));
     EXPECT_NE(affinity({{"P", 0}}), affinity({{"Q", 0}}));
     EXPECT_NE(affinity({{"P", 0}}), affinity({{"P", 1}}));
+    EXPECT_NE(affinity({{"P", 0, {"a", "b"}}}), affinity({{"P", 0, {"a", "c"}}}));
+    EXPECT_NE(affinity({{"P", 0, {"a", "b"}}}), affinity({{"P", 0, {"b", "a"}}}));
 }
 
 TEST_F(NetworkRunnerTest, EachInputIsShownItsOwnNearestExamples) {

@@ -65,6 +65,7 @@ TEST(Payload, EvaluationComesBack) {
                       .step = 12,
                       .want_texts = true};
     for (const std::string& prompt : awkward_texts()) unit.parameters.push_back({prompt, 3});
+    unit.parameters.push_back({"P", 0, awkward_texts()});
     const payload::Work work = payload::decode(payload::encode({.content = unit}));
     const auto back = std::get<EvaluateUnit>(work.content);
     EXPECT_EQ(work.model, ModelRole::forward);

@@ -71,6 +71,46 @@ INSTANTIATE_TEST_SUITE_P(
                  "tiny.json: /train/proposals/templates/0/name: \"\" is no built-in"}));
 
 INSTANTIATE_TEST_SUITE_P(
+    Words,
+    BadFields,
+    ::testing::Values(
+        BadField{"/network/layers/0/words", R"({"input": ["Text", "Review"]})",
+                 "tiny.json: /network/layers/0/words/input: no template of the layer shows it. "
+                 "Expected {{word.input}} in one of them"},
+        BadField{"/network/layers/0/template", "{{prompt}} {{word.imput}} {{input}}",
+                 "tiny.json: /network/layers/0/template: line 1, column 12: unknown variable "
+                 "{{word.imput}}. Expected one of: {{prompt}}, {{input}}, {{examples}}."},
+        BadField{"/network/layers/0",
+                 R"({"prompt": "P", "words": {"input": ["Text"]},
+                     "templates": ["{{prompt}}{{word.input}}{{input}}", "{{word.imput}}{{input}}"]})",
+                 "tiny.json: /network/layers/0/templates/1: line 1, column 1: unknown variable "
+                 "{{word.imput}}. Expected one of: {{prompt}}, {{input}}, {{examples}}, "
+                 "{{word.input}}.",
+                 "Did you mean \"word.input\"?"},
+        BadField{"/network/layers/0/words", R"({"input": []})",
+                 "tiny.json: /network/layers/0/words/input: an empty list. Expected a text; or a "
+                 "list of at least 1 of these"},
+        BadField{"/network/layers/0/words", R"({"input": ["Text", 3]})",
+                 "tiny.json: /network/layers/0/words/input/1: wrong type: found the number 3"},
+        BadField{"/network/layers/0/words", R"({"input": ["Text", "Review", "Text"]})",
+                 "tiny.json: /network/layers/0/words/input/2: \"Text\" is alternative 0 already"},
+        BadField{"/network/layers/0/words", R"({"In-put": ["Text"]})",
+                 "tiny.json: /network/layers/0/words/In-put: \"In-put\" cannot name a word. "
+                 "Expected a-z, 0-9 and _"},
+        BadField{"/network/layers/0/words", R"({"1st": ["Text"]})",
+                 "tiny.json: /network/layers/0/words/1st: \"1st\" cannot name a word"},
+        BadField{"/network/layers/0/words", R"(["Text"])",
+                 "tiny.json: /network/layers/0/words: wrong type: found a list. Expected an object "
+                 "that names words"},
+        BadField{"/train/proposals/templates", R"(["errors", "words"])",
+                 "tiny.json: /train/proposals/templates/1: \"words\" tries other words, but no "
+                 "trained layer has a word with alternatives"},
+        BadField{"/train/proposals/templates", R"([{"name": "words", "messages": "a"}])",
+                 "tiny.json: /train/proposals/templates/0/messages: \"words\" asks no model"},
+        BadField{"/network/layers/0/template", R"({"text": ""})",
+                 "tiny.json: /network/layers/0/template/text: an empty text"}));
+
+INSTANTIATE_TEST_SUITE_P(
     Types,
     BadFields,
     ::testing::Values(

@@ -82,6 +82,23 @@ TEST_F(JobFixture, ProposersAreAListWithShares) {
     EXPECT_EQ(job.train.proposals.feedback, "Be brief.");
 }
 
+constexpr const char* kWithWords =
+    R"({"prompt": "P", "words": {"input": ["Text", ""], "a_2": "Say"},
+    "template": "{{prompt}} {{word.input}} {{input}} {{word.a_2}}"})";
+
+TEST_F(JobFixture, WordsOfALayerKeepTheirOrder) {
+    const auto job = valid_with({{"/network/layers/0", kWithWords},
+                                 {"/train/proposals/templates", R"(["errors", "words"])"}});
+    const auto& words = job.network.layers[0].words;
+    ASSERT_EQ(words.size(), 2U);
+    EXPECT_EQ(words[0].name, "input");
+    EXPECT_THAT(words[0].alternatives, ElementsAre("Text", ""));
+    EXPECT_EQ(words[1].name, "a_2");
+    EXPECT_THAT(words[1].alternatives, ElementsAre("Say"));
+    EXPECT_THAT(initial_words(job.network.layers[0]), ElementsAre("Text", "Say"));
+    EXPECT_EQ(job_to_json(job_from_json(job_to_json(job).dump())), job_to_json(job));
+}
+
 TEST_F(JobFixture, PathsAreRelativeToTheJobFile) {
     const auto job = valid_with({{"/run_dir", "../out/x"},
                                  {"/backend/model", "models/a.gguf"},
@@ -280,6 +297,10 @@ TEST_F(JobFixture, HashSeesTrainingAndContent) {
     EXPECT_NE(job_hash(valid_with({{"/train/eval_every", "2"}}), {"d1", "d2"}), hash);
     EXPECT_NE(job_hash(valid_with({{"/backend/weights", "f16"}}), {"d1", "d2"}), hash);
     EXPECT_NE(job_hash(valid_with({{"/network/layers/0/prompt", "Odd?"}}), {"d1", "d2"}), hash);
+    const auto words = valid_with({{"/network/layers/0", kWithWords}});
+    const auto more = valid_with({{"/network/layers/0", kWithWords},
+                                  {"/network/layers/0/words/input", R"(["Text", "", "x"])"}});
+    EXPECT_NE(job_hash(more, {"d1"}), job_hash(words, {"d1"}));
     const auto backward = valid_with({{"/backward_backend/weights", "f16"}});
     EXPECT_NE(job_hash(backward, {"d1", "d2"}), hash);
     const auto other = valid_with({{"/backward_backend/weights", "as_is"}});

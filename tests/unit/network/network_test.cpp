@@ -245,6 +245,39 @@ TEST(FewShot, HiddenLayerDoesNotShowTheExamplesOfTheLast) {
     EXPECT_EQ(Network(job, four_examples()).context(0, {"H", 0}, "x").text, "H\nx");
 }
 
+Job job_with_words() {
+    Job job = class_job("{{prompt}}\n{{word.input}}: {{input}}\n{{word.answer}}:");
+    job.network.layers[0].words = {{"input", {"Text", "Review"}}, {"answer", {"Label", "{{x}}"}}};
+    return job;
+}
+
+TEST(Words, StandInTheTemplate) {
+    const Network network(job_with_words(), {});
+    EXPECT_EQ(network.initial_parameters(), (NetworkParameters{{"P", 0, {"Text", "Label"}}}));
+    const Context context = network.context(0, {"Q", 0, {"Review", "{{x}}"}}, "x");
+    EXPECT_EQ(context.text, "Q\nReview: x\n{{x}}:");
+    EXPECT_EQ(context.shared_bytes, std::string("Q\nReview: ").size());
+}
+
+TEST(Words, AreThoseThatATemplateShows) {
+    Job job = job_with_words();
+    job.network.layers[0].templates.push_back({.name = "b", .text = "{{input}}{{word.answer}}"});
+    const Network network(job, {});
+    EXPECT_THAT(network.template_words(0, 0), ElementsAre(0, 1));
+    EXPECT_THAT(network.template_words(0, 1), ElementsAre(1));
+}
+
+TEST(Words, StandAroundShownExamplesToo) {
+    Job job = job_with_words();
+    job.scoring.separator = " ";
+    job.network.layers[0].few_shot = 1;
+    const Network network(job, testing::dataset_of({{"a", "no"}}));
+    EXPECT_EQ(network.context(0, {"P", 0, {"Text", "Label"}}, "x").text,
+              "Text: a\nLabel: no\n\nP\nText: x\nLabel:");
+    EXPECT_EQ(network.context(0, {"P", 0, {"Review", "Label"}}, "x").text,
+              "Review: a\nLabel: no\n\nP\nReview: x\nLabel:");
+}
+
 TEST(NextInput, IsTheOutputOrTheResidualTemplate) {
     EXPECT_EQ(Network(two_layers(), {}).next_input(0, "x", "{{h}}"), "{{h}}");
     EXPECT_EQ(Network(two_layers("{{input}}\nThoughts: {{output}}"), {}).next_input(0, "x", "h"),

@@ -41,6 +41,34 @@ TEST(PromptsFile, ComesBackAsItWas) {
     EXPECT_EQ(parse_prompts(text, "prompts.json", two_layers()), odd);
 }
 
+TEST(PromptsFile, KeepsTheWords) {
+    Job job = two_layers();
+    job.network.layers[1].words = {{"in", {"Text"}}, {"out", {"Label"}}};
+    const NetworkParameters parameters{{"a", 0}, {"b", 1, {"Review", ""}}};
+    const std::string text = prompts_json(job, state_with(parameters));
+    EXPECT_EQ(parse_prompts(text, "prompts.json", job), parameters);
+    EXPECT_EQ(json::parse(text)["layers"][1]["words"], (json{{"in", "Review"}, {"out", ""}}));
+    EXPECT_FALSE(json::parse(text)["layers"][0].contains("words"));
+}
+
+TEST(PromptsFile, WordsThatDoNotFitAreAUsageErrorWithTheirPlace) {
+    Job job = testing::small_job();
+    job.network.layers[0].words = {{"in", {"Text"}}};
+    const auto parse = [&](const std::string& words) {
+        (void)parse_prompts(R"({"layers": [{"prompt": "a", "template": "plain")" + words + "}]}",
+                            "prompts.json", job);
+    };
+    parse(R"(, "words": {"in": "x"})");
+    for (const char* words : {"", R"(, "words": ["x"])", R"(, "words": {"in": 1})"}) {
+        EXPECT_THAT([&] { parse(words); },
+                    ThrowsMessage<UsageError>(HasSubstr("prompts.json: /layers/0/words/in: missing "
+                                                        "or no text. Expected the word")))
+            << words;
+    }
+    EXPECT_THAT([&] { parse(R"(, "words": {"in": "x", "out": "y"})"); },
+                ThrowsMessage<UsageError>(HasSubstr("/layers/0/words/out: the job's layer has")));
+}
+
 TEST(PromptsFile, HoldsTheBestOnDevWithItsResult) {
     TrainState state = state_with({{"now", 0}, {"now", 0}});
     state.best = {{.parameters = {{"best", 0}, {"best", 1}},

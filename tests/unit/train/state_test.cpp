@@ -143,6 +143,27 @@ TEST(State, ClassPriorsOfDevComeBack) {
                 ThrowsMessage<CheckpointError>(HasSubstr("state/memory/dev_class_log_prior")));
 }
 
+TEST(State, WordsOfLayersComeBack) {
+    TrainState state = full_state();
+    const auto give = [](NetworkParameters& network) {
+        network[1].words = {"Text", std::string("\0\xff", 2), ""};
+    };
+    give(state.current);
+    give(state.best[0].parameters);
+    for (Evaluated& entry : state.memory) give(entry.parameters);
+    state.memory[0].parameters[1].words[0] = "Review";
+    StepDocument document;
+    write_state(state, document);
+    EXPECT_TRUE(read_state(document) == state);
+    EXPECT_THAT(document.integers("state/memory/word_layers"), ElementsAre(1, 1, 1));
+    document.arrays["state/memory/word_layers"] = Array::list(std::vector<std::int64_t>{1, 2, 1});
+    EXPECT_THAT([&] { (void)read_state(document); },
+                ThrowsMessage<CheckpointError>(HasSubstr("state/memory/word_layers")));
+    document.arrays["state/memory/word_layers"] = Array::list(std::vector<std::int64_t>{1});
+    EXPECT_THAT([&] { (void)read_state(document); },
+                ThrowsMessage<CheckpointError>(HasSubstr("state/memory/words")));
+}
+
 TEST(State, ComesBackBeforeAnythingIsKnown) {
     TrainState state;
     state.current = {{"P", 0}};

@@ -96,12 +96,30 @@ std::vector<std::string> digests(CheckpointStore& store) {
     return all;
 }
 
-TEST_F(TrainTest, ResumedFromAnyStepEqualsTheUninterruptedRun) {
-    job_.train.steps = 4;
-    job_.train.memory = 2;
-    job_.train.tolerance = 2;
-    job_.train.eval_candidates = 2;
-    noise_floor_ = 0.01;
+class ResumeTest : public TrainTest {
+  protected:
+    void SetUp() override {
+        job_.train.steps = 4;
+        job_.train.memory = 2;
+        job_.train.tolerance = 2;
+        job_.train.eval_candidates = 2;
+        noise_floor_ = 0.01;
+    }
+    void expect_equal_from_any_step();
+};
+
+TEST_F(ResumeTest, ResumedFromAnyStepEqualsTheUninterruptedRun) { expect_equal_from_any_step(); }
+
+TEST_F(ResumeTest, ResumedSearchOfWordsEqualsTheUninterruptedOne) {
+    LayerSpec& layer = job_.network.layers[0];
+    layer.templates[0].text = "{{prompt}} {{word.a}} {{word.b}}\n{{input}}";
+    layer.words = {{"a", {"a0", "a1", "a2"}}, {"b", {"b0", "b1"}}};
+    job_.train.proposals.templates.push_back({.name = "words"});
+    job_.train.candidates = 9;
+    expect_equal_from_any_step();
+}
+
+void ResumeTest::expect_equal_from_any_step() {
     const auto whole = make_memory_store();
     const Trained uninterrupted = train_into(*whole);
     ASSERT_THAT(whole->steps(), ElementsAre(0, 1, 2, 3, 4));

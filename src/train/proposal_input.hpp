@@ -1,0 +1,18 @@
+#pragma once
+// What a layer's proposals start from, of what is known before a step. Pure; rank 0 only.
+
+#include <cstddef>
+
+#include "dln/network/network.hpp"
+#include "dln/train/propose.hpp"
+#include "dln/train/state.hpp"
+
+namespace dln {
+
+/// `input` with the prompts, words and history that `state` knows of a layer.
+[[nodiscard]] ProposalInput with_known(ProposalInput input,
+                                       const Network& network,
+                                       const TrainState& state,
+                                       std::size_t layer);
+
+}  // namespace dln
