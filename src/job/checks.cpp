@@ -192,21 +192,22 @@ void check_trained_layers(Reader& reader, const Job& job) {
     }
 }
 
+// `words` needs alternatives to try, a model that is asked for new ones a word to name otherwise.
 void check_word_proposals(Reader& reader, const Job& job) {
-    const auto has_others = [](const LayerSpec& layer) {
-        return layer.train && std::ranges::any_of(layer.words, [](const WordSpec& word) {
-                   return word.alternatives.size() > 1;
-               });
-    };
-    if (std::ranges::any_of(job.network.layers, has_others)) return;
+    std::size_t most = 0;
+    for (const LayerSpec& layer : job.network.layers) {
+        if (!layer.train) continue;
+        for (const WordSpec& word : layer.words) most = std::max(most, word.alternatives.size());
+    }
     const auto& templates = job.train.proposals.templates;
     for (std::size_t t = 0; t < templates.size(); ++t) {
-        if (!changes_words(templates[t])) continue;
+        const std::size_t needed = asks_no_model(templates[t]) ? 2 : 1;
+        if (!changes_words(templates[t]) || most >= needed) continue;
         reader.fail(
-            fmt::format("\"{}\" tries other words, but no trained layer has a word with "
-                        "alternatives. Expected such as \"words\": {{\"input\": [\"Text\", "
-                        "\"Review\"]}} in a layer, with {{{{word.input}}}} in its template.",
-                        templates[t].name),
+            fmt::format("\"{}\" tries other words, but no trained layer has a word{}. Expected "
+                        "such as \"words\": {{\"input\": [\"Text\", \"Review\"]}} in a "
+                        "layer, with {{{{word.input}}}} in its template.",
+                        templates[t].name, needed > 1 ? " with alternatives" : ""),
             {"train", "proposals", "templates", std::to_string(t)});
     }
 }

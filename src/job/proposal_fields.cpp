@@ -47,6 +47,11 @@ void finish_proposal_template(Reader& reader, const Json& json, ProposalTemplate
         if (!json.contains("prompts_a_reply")) entry.prompts_a_reply = kPromptsOfList;
     } else {
         check_is_built_in(reader, entry.name, builtin_proposals(), "proposal");
+        if (changes_words(entry) && entry.prompts_a_reply > 1) {
+            reader.fail(fmt::format("{}, but \"{}\" asks for one word a reply. Expected 1.",
+                                    entry.prompts_a_reply, entry.name),
+                        {"prompts_a_reply"});
+        }
     }
 }
 
@@ -60,7 +65,9 @@ Codec<ProposalTemplateSpec> proposal_template() {
         "`{{prompt}}` and `{{score}}` inside. "
         "Built in: `errors`, `induction`, `paraphrase`, `history`, `feedback` (your own words), "
         "`list` "
-        "(several prompts a reply), which ask an instruct model; the first four names with "
+        "(several prompts a reply) and `new_words` (another word for one of the layer's `words`, "
+        "in "
+        "the list or not), which ask an instruct model; the first four names and `new_words` with "
         "`_few_shot`, plain completions for small models; and four that ask no model and cost "
         "no request: `edit` (phrases of a prompt: one deleted, two swapped, or one of another "
         "known "

@@ -82,6 +82,26 @@ const std::vector<ProposalTemplateSpec>& built_in_proposals() {
                  "{{message}}:",
          .messages = {"Clearer instruction", "The same in full", "Longer instruction"},
          .chat = false},
+        {.name = "new_words",
+         .text = "{{#examples}}Input: {{input}}\nOutput: {{target}}\n\n{{/examples}}"
+                 "An assistant follows this instruction:\n{{prompt}}\n\n"
+                 "Below the instruction the {{field}} has the label \"{{word}}\".\n{{message}}",
+         .messages = {"Which other label, of one to three words, says better what it is? Reply "
+                      "with the label only.",
+                      "Give it another name of one or two words. Reply with the name only."},
+         .chat = true},
+        {.name = "new_words_few_shot",
+         .text = "carrot: vegetable, apple: fruit, leek: vegetable, plum: fruit\n"
+                 "Label of the input: Item\n"
+                 "{{message}}: Food\n\n"
+                 "the sun is cold: false, ice is cold: true, birds fly: true\n"
+                 "Label of the answer: Result\n"
+                 "{{message}}: True or false\n\n"
+                 "{{#examples}}{{input}}: {{target}}, {{/examples}}\n"
+                 "Label of the {{field}}: {{word}}\n"
+                 "{{message}}:",
+         .messages = {"Better label", "Other label", "Clearer label"},
+         .chat = false},
         {.name = "history",
          .text = "Instructions for a task, with their scores from 0 to 100, worst first:\n\n"
                  "{{#history}}Instruction: {{prompt}}\nScore: {{score}}\n\n{{/history}}"

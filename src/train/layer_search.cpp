@@ -1,7 +1,6 @@
 #include "train/layer_search.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -11,6 +10,7 @@
 #include "dln/train/racing.hpp"
 
 #include "train/proposal_input.hpp"
+#include "train/step_outcome.hpp"
 
 namespace dln {
 namespace {
@@ -26,8 +26,9 @@ LayerParameters folded(LayerParameters parameters) {
     return parameters;
 }
 
-bool is_made(const ProposalRecord& proposal) {
-    return proposal.parameters || !proposal.prompt.empty();
+void take_words(std::optional<LayerParameters> made, ProposalRecord& proposal) {
+    proposal.parameters = std::move(made);
+    if (proposal.parameters) proposal.prompt = proposal.parameters->prompt;
 }
 
 // Unless one that is as good as the same is there.
@@ -40,16 +41,6 @@ void keep(std::vector<StepCandidate>& candidates, StepCandidate candidate) {
 }
 
 }  // namespace
-
-std::size_t min_scored(const TrainContext& context, const StepRecord& record) {
-    const double share = context.network.scoring().min_scored;
-    const double wanted = std::ceil(share * static_cast<double>(record.ranked_on.size()));
-    return std::max<std::size_t>(static_cast<std::size_t>(wanted), 1);
-}
-
-double tie_margin(const TrainContext& context, const TrainState& state) {
-    return std::max(context.job.train.tie_margin, state.noise_floor);
-}
 
 LayerSearch::LayerSearch(const TrainContext& context,
                          const TrainState& state,
@@ -125,6 +116,7 @@ void LayerSearch::ask_round() {
     const std::size_t most = std::max<std::size_t>(context_.proposer.spec().block, 1);
     std::vector<ProposalRequest> block;
     for (ProposalRequest& request : context_.proposer.requests(first, end)) {
+        if (!context_.proposer.can_ask(input_, request.proposals.front())) continue;
         // The replies of one unit have one limit of length.
         const bool is_full =
             block.size() == most || (!block.empty() && block.front().prompts != request.prompts);
@@ -144,12 +136,11 @@ void LayerSearch::make_proposals(std::size_t first, std::size_t end) {
         proposal.template_name = context_.proposer.template_name(i);
         if (context_.proposer.asks_model(i)) continue;
         if (context_.proposer.changes_words(i)) {
-            proposal.parameters = context_.proposer.made_words(input_, i);
-            if (proposal.parameters) proposal.prompt = proposal.parameters->prompt;
+            take_words(context_.proposer.made_words(input_, i), proposal);
         } else {
             proposal.prompt = context_.proposer.made_prompt(input_, i);
         }
-        if (is_made(proposal)) block.proposals.push_back(i);
+        if (proposal.is_made()) block.proposals.push_back(i);
     }
 }
 
@@ -209,20 +200,28 @@ void LayerSearch::does_not_fit(const ProposalRequest& request, int needed) {
                     layer_.proposals[first].template_name);
 }
 
+void LayerSearch::take_reply(const ProposalRequest& request,
+                             const std::string& reply,
+                             Block& block) {
+    const std::vector<std::string> prompts = prompts_from_reply(reply, request.prompts);
+    for (std::size_t p = 0; p < request.proposals.size(); ++p) {
+        ProposalRecord& proposal = layer_.proposals[request.proposals[p]];
+        proposal.reply = reply;
+        if (context_.proposer.changes_words(request.proposals[p])) {
+            take_words(context_.proposer.words_from_reply(input_, request.proposals[p], reply),
+                       proposal);
+        } else if (p < prompts.size()) {
+            proposal.prompt = prompts[p];
+        }
+        if (proposal.is_made()) block.proposals.push_back(request.proposals[p]);
+    }
+}
+
 // Scoring of a candidate begins as soon as its unit of proposals is there, and those before it.
 void LayerSearch::take_replies(TaskId generate, Block& block) {
     const TaskResult& result = graph_.result(generate);
     for (std::size_t place = 0; place < block.asked.size() && !result.texts.empty(); ++place) {
-        const ProposalRequest& request = block.asked[place];
-        const std::string& reply = result.texts.front().at(place);
-        const std::vector<std::string> prompts = prompts_from_reply(reply, request.prompts);
-        for (std::size_t p = 0; p < request.proposals.size(); ++p) {
-            ProposalRecord& proposal = layer_.proposals[request.proposals[p]];
-            proposal.reply = reply;
-            if (p >= prompts.size()) continue;
-            proposal.prompt = prompts[p];
-            block.proposals.push_back(request.proposals[p]);
-        }
+        take_reply(block.asked[place], result.texts.front().at(place), block);
     }
     block.is_there = true;
     ask_waiting();
@@ -361,7 +360,7 @@ LayerParameters LayerSearch::candidate_of(std::size_t proposal) const {
 std::vector<StepCandidate> LayerSearch::all_candidates() const {
     std::vector<StepCandidate> candidates = known_candidates();
     for (std::size_t i = 0; i < layer_.proposals.size(); ++i) {
-        if (!is_made(layer_.proposals[i]) || duplicates_.contains(i)) continue;
+        if (!layer_.proposals[i].is_made() || duplicates_.contains(i)) continue;
         keep(candidates, {candidate_of(i), layer_.proposals[i].template_name});
     }
     return candidates;

@@ -69,6 +69,7 @@ class LayerSearch {
     void make_proposals(std::size_t first, std::size_t end);
     void ask_block(std::vector<ProposalRequest> wanted);
     void take_replies(TaskId generate, Block& block);
+    void take_reply(const ProposalRequest& request, const std::string& reply, Block& block);
     void ask_waiting();
     void when_scored(const std::vector<StepCandidate>& candidates, std::function<void()> what);
     void start_race();
@@ -109,11 +110,5 @@ class LayerSearch {
     std::optional<LayerParameters> best_known_;  // new prompts are tried in its template and words
     std::vector<TaskId> proposal_tasks_;
 };
-
-/// Examples of the ranked positions that must have a score for a candidate to win.
-[[nodiscard]] std::size_t min_scored(const TrainContext& context, const StepRecord& record);
-
-/// Differences up to this are ties: the job's margin, or the backend's noise.
-[[nodiscard]] double tie_margin(const TrainContext& context, const TrainState& state);
 
 }  // namespace dln

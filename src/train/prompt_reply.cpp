@@ -7,6 +7,8 @@
 #include "dln/text/utf8.hpp"
 #include "dln/train/propose.hpp"
 
+#include "train/word_changes.hpp"
+
 namespace dln {
 namespace {
 
@@ -131,6 +133,27 @@ std::string prompt_from_reply(std::string_view reply) {
     strip_label(text);
     strip_quotes(text);
     return has_word(text) ? text : std::string();
+}
+
+std::string word_from_reply(std::string_view reply) {
+    constexpr std::size_t kMostWords = 3;
+    constexpr std::size_t kMostBytes = 40;
+    const std::string line = prompt_from_reply(reply);
+    std::string_view rest = line;
+    // "Better label: Movie"
+    const std::size_t colon = rest.find(':');
+    if (colon != std::string_view::npos && !core_of(rest.substr(colon)).empty()) {
+        rest.remove_prefix(colon + 1);
+    }
+    rest = core_of(rest);
+    std::size_t end = 0;
+    for (std::size_t words = 0; words < kMostWords && end != std::string_view::npos; ++words) {
+        end = rest.find(' ', end == 0 ? 0 : rest.find_first_not_of(' ', end));
+    }
+    const std::string_view word = core_of(rest.substr(0, end));
+    const bool is_usable =
+        word.size() <= kMostBytes && word.find_first_of("{}") == std::string_view::npos;
+    return is_usable ? std::string(word) : std::string();
 }
 
 std::vector<std::string> prompts_from_reply(std::string_view reply, std::size_t most) {

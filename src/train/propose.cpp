@@ -194,13 +194,66 @@ std::optional<LayerParameters> Proposer::made_words(const ProposalInput& input,
     return changed_words(input.words, place(index).round + 1, random).back();
 }
 
+std::optional<Proposer::AskedWord> Proposer::asked_word(const ProposalInput& input,
+                                                        std::size_t index) const {
+    std::vector<LayerParameters> starts;
+    for (const LayerParameters& known : input.words.parameters) {
+        if (!input.words.in_template[known.template_index].empty()) starts.push_back(known);
+    }
+    if (starts.empty()) return std::nullopt;
+    const std::size_t round = place(index).round;
+    LayerParameters& start = starts[round % starts.size()];
+    const std::vector<std::size_t>& shown = input.words.in_template[start.template_index];
+    // Where a step asks about one word only, the next step asks about the next.
+    const std::size_t word = shown[(round / starts.size() + input.step) % shown.size()];
+    return AskedWord{.start = std::move(start), .word = word};
+}
+
+bool Proposer::can_ask(const ProposalInput& input, std::size_t index) const {
+    return asks_model(index) && (!changes_words(index) || asked_word(input, index));
+}
+
+std::optional<LayerParameters> Proposer::words_from_reply(const ProposalInput& input,
+                                                          std::size_t index,
+                                                          std::string_view reply) const {
+    const auto asked = asked_word(input, index);
+    DLN_ASSERT(asked.has_value(), "proposal {} asked for no word", index);
+    const std::string word = word_from_reply(reply);
+    if (word.empty()) return std::nullopt;
+    LayerParameters made = asked->start;
+    std::string& place = made.words[asked->word];
+    place = replaced_core(place, input.words.words[asked->word].alternatives, word);
+    return made == asked->start ? std::nullopt : std::optional(std::move(made));
+}
+
+void Proposer::set_texts(const ProposalInput& input,
+                         std::size_t index,
+                         TemplateValues& values) const {
+    const Place at = place(index);
+    const Template& in = templates_[at.template_index];
+    const std::size_t round = at.round / in.spec.prompts_a_reply;
+    // One message a step: proposals that begin alike share what the model computes for it.
+    values.texts = {{"message", in.spec.messages[input.step % in.spec.messages.size()]},
+                    {"classes", input.classes},
+                    {"feedback", spec_.feedback},
+                    {"count", std::to_string(in.spec.prompts_a_reply)}};
+    if (!in.changes_words) {
+        values.texts["prompt"] = input.prompts[round % input.prompts.size()];
+        return;
+    }
+    const auto asked = asked_word(input, index);
+    DLN_ASSERT(asked.has_value(), "proposal {} has no word to ask for", index);
+    values.texts["prompt"] = asked->start.prompt;
+    values.texts["field"] = input.words.words[asked->word].name;
+    values.texts["word"] = core_of(asked->start.words[asked->word]);
+}
+
 std::optional<GenerateItem> Proposer::item(const ProposalInput& input,
                                            std::size_t index,
                                            const FitsContext& fits) const {
     const Place at = place(index);
     const Template& in = templates_[at.template_index];
     DLN_ASSERT(in.asks_model, "proposal {} ({}) asks no model", index, in.spec.name);
-    const std::size_t round = at.round / in.spec.prompts_a_reply;
     CounterRng order_rng({.seed = input.seed,
                           .step = input.step,
                           .layer = input.layer,
@@ -213,18 +266,12 @@ std::optional<GenerateItem> Proposer::item(const ProposalInput& input,
                          .role = RandomRole::proposal_sampling,
                          .sample = index});
     const std::uint64_t seed = sampling.next();
-    // One message a step: proposals that begin alike share what the model computes for it.
-    const std::size_t message = input.step % in.spec.messages.size();
     const bool shows_examples = in.text.names().contains("successes") ||
                                 in.text.names().contains("errors") ||
                                 in.text.names().contains("examples");
     for (std::size_t most = std::min(spec_.examples, order.size());; --most) {
         TemplateValues values = values_for(input, order, most);
-        values.texts = {{"message", in.spec.messages[message]},
-                        {"prompt", input.prompts[round % input.prompts.size()]},
-                        {"classes", input.classes},
-                        {"feedback", spec_.feedback},
-                        {"count", std::to_string(in.spec.prompts_a_reply)}};
+        set_texts(input, index, values);
         if (in.text.names().contains("history")) {
             values.lists["history"] = history_for(input, spec_.history);
         }

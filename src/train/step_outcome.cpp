@@ -51,6 +51,16 @@ std::vector<LayerParameters> ranked_candidates(const LayerRecord& layer) {
 
 }  // namespace
 
+std::size_t min_scored(const TrainContext& context, const StepRecord& record) {
+    const double share = context.network.scoring().min_scored;
+    const double wanted = std::ceil(share * static_cast<double>(record.ranked_on.size()));
+    return std::max<std::size_t>(static_cast<std::size_t>(wanted), 1);
+}
+
+double tie_margin(const TrainContext& context, const TrainState& state) {
+    return std::max(context.job.train.tie_margin, state.noise_floor);
+}
+
 void check_usable(const TrainContext& context, const StepRecord& record) {
     const auto step = record.step + 1;
     std::size_t proposals = 0;

@@ -1,6 +1,6 @@
 #pragma once
-// What follows from a step: whether the run can go on, what its state learns, and what is worth evaluating on
-// dev. Pure; rank 0.
+// What decides a step and what follows from it: which candidates may win, whether the run can go on, what its state
+// learns, and what is worth evaluating on dev. Pure; rank 0.
 
 #include <cstddef>
 #include <vector>
@@ -22,5 +22,11 @@ void take_step(const TrainContext& context, const StepRecord& record, TrainState
 [[nodiscard]] std::vector<NetworkParameters> worth_evaluating(const StepRecord* record,
                                                               const NetworkParameters& current,
                                                               std::size_t most);
+
+/// Examples of the ranked positions that must have a score for a candidate to win.
+[[nodiscard]] std::size_t min_scored(const TrainContext& context, const StepRecord& record);
+
+/// Differences up to this are ties: the job's margin, or the backend's noise.
+[[nodiscard]] double tie_margin(const TrainContext& context, const TrainState& state);
 
 }  // namespace dln

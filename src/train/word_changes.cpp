@@ -1,6 +1,7 @@
 #include "train/word_changes.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <string>
 
 namespace dln {
@@ -94,6 +95,30 @@ class WordChanges {
 };
 
 }  // namespace
+
+std::string_view core_of(std::string_view text) {
+    const auto is_around = [](char c) {
+        const auto byte = static_cast<unsigned char>(c);
+        return std::isspace(byte) != 0 || std::ispunct(byte) != 0;
+    };
+    while (!text.empty() && is_around(text.front())) text.remove_prefix(1);
+    while (!text.empty() && is_around(text.back())) text.remove_suffix(1);
+    return text;
+}
+
+std::string replaced_core(const std::string& current,
+                          const std::vector<std::string>& alternatives,
+                          const std::string& by) {
+    std::string like = current;
+    for (const std::string& other : alternatives) {
+        if (!core_of(like).empty()) break;
+        like = other;
+    }
+    const std::string_view core = core_of(like);
+    if (core.empty()) return by;
+    const auto first = static_cast<std::size_t>(core.data() - like.data());
+    return like.replace(first, core.size(), by);
+}
 
 std::vector<std::optional<LayerParameters>> changed_words(const KnownWords& known,
                                                           std::size_t count,

@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "dln/random/counter_rng.hpp"
@@ -16,5 +18,14 @@ namespace dln {
 [[nodiscard]] std::vector<std::optional<LayerParameters>> changed_words(const KnownWords& known,
                                                                         std::size_t count,
                                                                         CounterRng& random);
+
+/// `text` without white space and ASCII punctuation at its ends.
+[[nodiscard]] std::string_view core_of(std::string_view text);
+
+/// `by` in the place of the core of `current`: what stands around it stays. Where `current` has no core the first
+/// alternative that has one shows what stands around.
+[[nodiscard]] std::string replaced_core(const std::string& current,
+                                        const std::vector<std::string>& alternatives,
+                                        const std::string& by);
 
 }  // namespace dln

@@ -123,12 +123,13 @@ struct ProposalTemplateSpec {
 
 /// Names of the templates that a job may use without writing them out; those in "_few_shot" are plain
 /// completions that show how it is done, for models that follow a pattern better than a request.
-inline constexpr std::array<std::string_view, 10> kBuiltInProposals{
+inline constexpr std::array<std::string_view, 12> kBuiltInProposals{
     "errors",     "errors_few_shot",
     "induction",  "induction_few_shot",
     "paraphrase", "paraphrase_few_shot",
     "history",    "history_few_shot",
-    "feedback",   "list"};
+    "feedback",   "list",
+    "new_words",  "new_words_few_shot"};
 
 /// Names that stand in the same list and ask no model: phrases of the prompts that are known, put together
 /// otherwise; an instruction with examples of the batch behind it; other words around a known prompt.
@@ -145,7 +146,8 @@ inline constexpr std::array<std::string_view, 4> kLocalProposals{"edit", "crosso
 
 /// True for proposals that are other words around a known prompt.
 [[nodiscard]] inline bool changes_words(const ProposalTemplateSpec& spec) {
-    return spec.text.empty() && spec.name == kWordsProposal;
+    const bool asks_model = spec.name == "new_words" || spec.name == "new_words_few_shot";
+    return spec.text.empty() && (asks_model || spec.name == kWordsProposal);
 }
 
 struct ProposalSpec {

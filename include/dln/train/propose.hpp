@@ -93,6 +93,8 @@ class Proposer {
     /// Requests for the proposals from `first` to before `end`, as far as they ask a model; ordered by template,
     /// so that neighbours have most of their context in common.
     [[nodiscard]] std::vector<ProposalRequest> requests(std::size_t first, std::size_t end) const;
+    /// False for a proposal of a new word where no known parameters show any.
+    [[nodiscard]] bool can_ask(const ProposalInput& input, std::size_t index) const;
     /// True when a proposal is other words around a known prompt, so that it is parameters of its own.
     [[nodiscard]] bool changes_words(std::size_t index) const;
     /// A request without items for replies of `prompts` prompts each: how proposals are drawn.
@@ -104,6 +106,11 @@ class Proposer {
     /// !asks_model(index) and changes_words(index).
     [[nodiscard]] std::optional<LayerParameters> made_words(const ProposalInput& input,
                                                             std::size_t index) const;
+    /// The parameters that a reply to a proposal of a new word makes; none when the reply holds no word, or the one
+    /// that is there already. Pre: can_ask(input, index) and changes_words(index).
+    [[nodiscard]] std::optional<LayerParameters> words_from_reply(const ProposalInput& input,
+                                                                  std::size_t index,
+                                                                  std::string_view reply) const;
 
   private:
     struct Template {
@@ -116,7 +123,15 @@ class Proposer {
         std::size_t template_index = 0;
         std::size_t round = 0;  // proposals of the template before
     };
+    // Known parameters, and which of their words a model is asked about.
+    struct AskedWord {
+        LayerParameters start;
+        std::size_t word = 0;
+    };
     [[nodiscard]] Place place(std::size_t index) const;
+    [[nodiscard]] std::optional<AskedWord> asked_word(const ProposalInput& input,
+                                                      std::size_t index) const;
+    void set_texts(const ProposalInput& input, std::size_t index, TemplateValues& values) const;
 
     ProposalSpec spec_;
     std::vector<Template> templates_;
@@ -127,6 +142,10 @@ class Proposer {
 /// The prompt in a model's reply: the first paragraph without quotes, list marks and labels such as
 /// "Instruction:"; empty when nothing is left that could be a prompt.
 [[nodiscard]] std::string prompt_from_reply(std::string_view reply);
+
+/// The word in a model's reply: at most three words of its first line, without quotes, labels and punctuation
+/// around; empty when nothing is left, and for what is longer than 40 bytes or has braces.
+[[nodiscard]] std::string word_from_reply(std::string_view reply);
 
 /// At most `most` prompts of a reply that was asked for a list of so many: its numbered or bulleted lines, or all
 /// lines where none is; those that could not be a prompt are left out. With `most` 1 what prompt_from_reply

@@ -49,6 +49,8 @@ struct ProposalRecord {
     std::string reply;   ///< as the model wrote it; empty when it failed or was never sent
     std::string prompt;  ///< what was made of it; empty when nothing could be
     std::optional<LayerParameters> parameters = {};  ///< of a proposal of words, `prompt` in them
+
+    [[nodiscard]] bool is_made() const { return parameters || !prompt.empty(); }
 };
 
 /// What a step saw and decided for one trained layer. Tables are [position in the batch][sample].

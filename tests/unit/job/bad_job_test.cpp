@@ -107,6 +107,11 @@ INSTANTIATE_TEST_SUITE_P(
                  "trained layer has a word with alternatives"},
         BadField{"/train/proposals/templates", R"([{"name": "words", "messages": "a"}])",
                  "tiny.json: /train/proposals/templates/0/messages: \"words\" asks no model"},
+        BadField{"/train/proposals/templates", "new_words",
+                 "tiny.json: /train/proposals/templates: \"new_words\" tries other words, but no "
+                 "trained layer has a word. Expected"},
+        BadField{"/train/proposals/templates", R"([{"name": "new_words", "prompts_a_reply": 2}])",
+                 "tiny.json: /train/proposals/templates/0/prompts_a_reply: 2, but \"new_words\""},
         BadField{"/network/layers/0/template", R"({"text": ""})",
                  "tiny.json: /network/layers/0/template/text: an empty text"}));
 

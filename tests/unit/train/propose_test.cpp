@@ -28,6 +28,8 @@ ProposalInput input_of(std::size_t examples) {
     }
     input.prompts = {"P0", "P1"};
     input.classes = "no, yes";
+    input.words = {
+        .parameters = {{"P0", 0, {"Text"}}}, .words = {{"input", {"Text"}}}, .in_template = {{0}}};
     return input;
 }
 

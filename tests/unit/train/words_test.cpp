@@ -89,6 +89,25 @@ TEST(ChangedWords, DependOnNothingThatComesLater) {
     EXPECT_EQ(changes(known, 2), first);
 }
 
+TEST(WordFromReply, IsAShortTextOfTheFirstLine) {
+    EXPECT_EQ(word_from_reply(" Movie review\nThis says"), "Movie review");
+    EXPECT_EQ(word_from_reply("\"Film:\""), "Film");
+    EXPECT_EQ(word_from_reply("Better label: **Film**"), "Film");
+    EXPECT_EQ(word_from_reply("1. Film-maker's note."), "Film-maker's note");
+    EXPECT_EQ(word_from_reply("A text that someone wrote"), "A text that");
+    EXPECT_EQ(word_from_reply("\u00dcberschrift"), "\u00dcberschrift");
+    EXPECT_EQ(word_from_reply(std::string(41, 'a')), "");
+    EXPECT_EQ(word_from_reply("a {{b}} c"), "");
+    EXPECT_EQ(word_from_reply(" :\n"), "");
+}
+
+TEST(ReplacedCore, KeepsWhatStandsAround) {
+    EXPECT_EQ(replaced_core("Text", {}, "Film"), "Film");
+    EXPECT_EQ(replaced_core("\n- Text: ", {}, "Film"), "\n- Film: ");
+    EXPECT_EQ(replaced_core("", {"", "Text: "}, "Film"), "Film: ");
+    EXPECT_EQ(replaced_core("", {""}, "Film"), "Film");
+}
+
 // ---- steps ---------------------------------------------------------------------------------------
 
 /// The prompt P with words; `words` of `templates` proposals change them, the others are model replies.
@@ -187,17 +206,51 @@ TEST(WordsStep, FileOfAJobWithoutWordsHasNoneOfThis) {
     }
 }
 
+Job new_words_job() {
+    Job job = words_job(0);
+    job.train.proposals.templates = {{.name = "new_words_few_shot", .text = ""}};
+    job.train.candidates = 3;
+    return job;
+}
+
+TEST(WordsStep, ModelNamesWordsThatNoListHas) {
+    const StepRecord record = run(
+        new_words_job(),
+        joined({{says("Label of the a: a0", " New.\n"), says("Label of the b: b0", " b0: more")},
+                knows("P New b0", -0.1, -3.0),
+                world()}));
+    const LayerRecord& layer = record.layers[0];
+    EXPECT_EQ(layer.proposals.at(0).reply, " New.\n");
+    EXPECT_EQ(layer.chosen_parameters(), (LayerParameters{"P", 0, {"New", "b0"}}));
+    EXPECT_THAT(layer.candidates, SizeIs(3));
+    EXPECT_EQ(layer.candidates.at(2).parameters.words, (std::vector<std::string>{"a0", "more"}));
+}
+
+TEST(WordsStep, ReplyThatNamesTheSameWordIsNoCandidate) {
+    const StepRecord record =
+        run(new_words_job(), joined({{says("Label of the", " a{x}b")}, world()}));
+    EXPECT_THAT(record.layers[0].candidates, SizeIs(1));
+    const StepRecord same =
+        run(new_words_job(),
+            joined({{says("Label of the a: a0", "a0"), says("Label of the b: b0", "\"b0\"")},
+                    world()}));
+    EXPECT_THAT(same.layers[0].candidates, SizeIs(1));
+}
+
 // Layer 1 shows words, layer 2 has none.
 TEST(WordsStep, LayerWithoutWordsHasNoProposalOfThem) {
     Job job = words_job(2);
+    job.train.proposals.templates.push_back({.name = "new_words_few_shot", .text = ""});
+    job.train.candidates = 4;
     job.network.layers.push_back(testing::layer_of("A", "L2 {{prompt}} [{{input}}]"));
     job.network.layers[0].max_tokens = 4;
     job.train.posterior.samples = 1;
     job.train.posterior.templates = {
         {.name = "a", .text = "Q1 {{target}}", .messages = {}, .chat = false}};
-    const StepRecord record = run(job, {says("Q1 yes", "good"), says("Q1 no", "bad")});
+    const StepRecord record =
+        run(job, {says("Q1 yes", "good"), says("Q1 no", "bad"), says("Label of", "New")});
     ASSERT_THAT(record.layers, SizeIs(2));
-    EXPECT_THAT(record.layers[0].candidates, SizeIs(3));
+    EXPECT_THAT(record.layers[0].candidates, SizeIs(4));
     EXPECT_THAT(record.layers[1].candidates, SizeIs(1));
     EXPECT_EQ(record.failures, 0);
 }
