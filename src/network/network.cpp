@@ -127,7 +127,8 @@ std::string Network::few_shot_block(const Template& in,
     std::string block;
     for (const auto& [input, target] : shown) {
         values.texts["input"] = input;
-        const std::string question = in.places_examples ? std::string(input) : in.text.render(values);
+        const std::string question =
+            in.places_examples ? std::string(input) : in.text.render(values);
         block += trim(question);
         block += in.separator.empty() ? "\n" : in.separator;
         block += target;

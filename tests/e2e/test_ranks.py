@@ -71,13 +71,13 @@ class ScriptedRuns(RankCounts):
 
 class EmbeddedRuns(EmbeddedTest, RankCounts):
     def test_job_with_a_real_model_is_equal_on_any_number_of_ranks(self):
-        self.write_data(train=16, dev=6, test=4)
+        self.write_data(train=12, dev=4, test=2)
         self.write(
             "job.json",
             job(
                 train={
                     "steps": 2,
-                    "batch_size": 12,
+                    "batch_size": 8,
                     "candidates": 4,
                     "proposals": {
                         "templates": ["paraphrase_few_shot", "errors_few_shot"],

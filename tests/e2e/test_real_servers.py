@@ -77,8 +77,11 @@ class RealServer(EmbeddedTest):
             # Odds have two scores. Probabilities are written with six digits.
             self.assertAlmostEqual(one, other, delta=2 * max(noise, 1e-4))
 
+    def one_step(self, **backend):
+        return self.options(**backend) + ["--set", "/train/steps=1", "--set", "/train/batch_size=4"]
+
     def expect_training_on_two_ranks(self, **backend):
-        options = self.options(**backend) + ["--set", "/train/steps=1", "--set", "/train/batch_size=4"]
+        options = self.one_step(**backend)
         result = self.succeed("train", JOB, *options, ranks=2, timeout=290)
         self.assertRegex(result.out, "step 1 .* candidates, incumbent")
         self.assertEqual(self.result_json()["steps_done"], 1)
@@ -104,16 +107,10 @@ class LlamaCppPython(RealServer):
         self.assertLess(noise, 0.02)
         self.expect_scores_of_the_embedded_model(noise, begin_text=BEGIN)
 
-    def test_two_ranks_train_through_it(self):
-        self.expect_training_on_two_ranks()
-
-
-    def test_plan_of_one_step_foretells_what_the_run_uses(self):
+    def test_two_ranks_train_through_it_and_use_what_the_plan_foretold(self):
         """Within a tenth of where nine of ten simulated runs lie: two words of dev decide what test evaluates."""
-        steps = ["--set", "/train/steps=1", "--set", "/train/batch_size=4"]
-        options = self.options() + steps
-        plan = json.loads(self.succeed("plan", JOB, *options, "--json", timeout=290).out)
-        self.succeed("train", JOB, *options, timeout=290)
+        plan = json.loads(self.succeed("plan", JOB, *self.one_step(), "--json", timeout=290).out)
+        self.expect_training_on_two_ranks()
         spent = self.result_json()["spent"]
         output = spent["generated_tokens"] + spent["discarded_tokens"]
         used = {"requests": spent["requests"], "input_tokens": spent["prompt_tokens"], "output_tokens": output}
