@@ -6,9 +6,10 @@ namespace dln {
 
 ContextBytes bytes_of_contexts(const Network& network, std::size_t layer, std::size_t t) {
     constexpr std::size_t kLength = 16;
+    const std::vector<std::string> words = initial_words(network.layer(layer));
     const auto bytes = [&](std::size_t prompt, std::size_t input) {
         return static_cast<double>(
-            network.context(layer, {std::string(prompt, 'x'), t}, std::string(input, 'x'))
+            network.context(layer, {std::string(prompt, 'x'), t, words}, std::string(input, 'x'))
                 .text.size());
     };
     const double both = bytes(kLength, kLength);

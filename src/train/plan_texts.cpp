@@ -77,7 +77,7 @@ class TextSampler {
             [&](std::size_t i) -> std::optional<GenerateRequest> {
                 return GenerateRequest{
                     .items = {{network_.context(last_,
-                                                {prompt(kind, i), i % layer.templates.size()},
+                                                parameters(kind, i, i % layer.templates.size()),
                                                 example(i).input),
                                i}},
                     .max_tokens = layer.max_tokens,
@@ -236,11 +236,17 @@ class TextSampler {
         return (*split)[example_at(i, count, *split)].input;
     }
 
+    [[nodiscard]] LayerParameters parameters(PromptKind kind,
+                                             std::size_t i,
+                                             std::size_t template_index) const {
+        return {std::string(prompt(kind, i)), template_index, initial_words(network_.layer(last_))};
+    }
+
     [[nodiscard]] Context sent_context(PromptKind kind,
                                        std::size_t template_index,
                                        std::size_t i,
                                        std::string_view input) const {
-        return sent_.as_sent(network_.context(last_, {prompt(kind, i), template_index}, input));
+        return sent_.as_sent(network_.context(last_, parameters(kind, i, template_index), input));
     }
 
     void measure_contexts() {

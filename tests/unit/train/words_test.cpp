@@ -272,9 +272,8 @@ TEST(WordsRun, FindsTheWordsThatNoPromptMakesUpFor) {
     EXPECT_THAT(record.forward, Each(::testing::Field(&ExampleOutcome::right, true)));
 }
 
-TEST(WordsPlan, ForetellsASearchOfWords) {
-    Job job = words_job(3);
-    job.train.steps = 3;
+// What a plan of the job foretells, beside what its steps use.
+void expect_plan_within_a_tenth(const Job& job) {
     const std::vector<Dataset> splits{weather(40), Dataset(), Dataset()};
     Bench bench(job, splits, std::vector<std::string>{});
     const TrainContext context = bench.context();
@@ -289,6 +288,19 @@ TEST(WordsPlan, ForetellsASearchOfWords) {
     }
     EXPECT_NEAR(plan.training.expected.sum().requests / used, 1.0, 0.1);
     EXPECT_GE(plan.training.most.sum().requests, used);
+}
+
+TEST(WordsPlan, ForetellsASearchOfWords) {
+    Job job = words_job(3);
+    job.train.steps = 3;
+    expect_plan_within_a_tenth(job);
+}
+
+TEST(WordsPlan, ForetellsAJobThatKeepsItsFirstWords) {
+    Job job = words_job(3);
+    job.train.steps = 3;
+    job.train.proposals.templates = {{.name = "edit"}};
+    expect_plan_within_a_tenth(job);
 }
 
 }  // namespace
