@@ -37,10 +37,10 @@ void CallBook::note_malformed(std::size_t index) {
     entries_[index].was_malformed = true;
 }
 
-bool CallBook::was_malformed(std::size_t index) const { return entry(index).was_malformed; }
-
-bool may_be_split(int status) {
-    return status == 400 || status == 413 || status == 422 || status == 500;
+bool CallBook::may_split(std::size_t index, int status) const {
+    const Entry& call = entry(index);
+    const bool is_of_one = status == 400 || status == 413 || status == 422 || status == 500;
+    return call.asks.size() > 1 && (is_of_one || call.was_malformed);
 }
 
 }  // namespace dln::http

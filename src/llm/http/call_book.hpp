@@ -31,7 +31,9 @@ class CallBook {
     void close_for_good();
     [[nodiscard]] bool is_closed_for_good() const noexcept { return closed_for_good_; }
     void note_malformed(std::size_t index);
-    [[nodiscard]] bool was_malformed(std::size_t index) const;
+    /// True when a failed call has a list and may have failed for one of its prompts only, so that each is worth
+    /// a call of its own: the last reply was malformed, or `status` says as much.
+    [[nodiscard]] bool may_split(std::size_t index, int status) const;
     [[nodiscard]] bool none_open() const noexcept { return open_ == 0; }
     /// Calls that render or tokenise.
     [[nodiscard]] bool none_preparing() const noexcept { return preparing_ == 0; }
@@ -48,8 +50,5 @@ class CallBook {
     std::size_t preparing_ = 0;
     bool closed_for_good_ = false;
 };
-
-/// True when a call with a list may have failed for one of its prompts only.
-[[nodiscard]] bool may_be_split(int status);
 
 }  // namespace dln::http

@@ -72,14 +72,12 @@ class EmbedExchange final : public Exchange {
 
     Verdict take(std::size_t index, std::string_view body) override {
         const std::vector<Ask> asks = book_.asks(index);
-        const ParsedReply parsed = parse_reply(body);
+        const ParsedReply parsed = parse_answer(body);
         if (!parsed.ok()) return malformed(index, parsed.error);
-        if (const Json* error = member(parsed.value, "error"); error && !error->is_null()) {
-            return malformed(index, "the server answered with an error: " + server_words(body));
-        }
         const auto entries = entries_in_order(member(parsed.value, "data"), asks.size());
-        if (!entries)
+        if (!entries) {
             return malformed(index, "embeddings are missing, occur twice or are too many");
+        }
         std::vector<Embedding> vectors;
         for (const Json* entry : *entries) {
             vectors.push_back(read_vector(member(entry, "embedding")));
@@ -105,7 +103,7 @@ class EmbedExchange final : public Exchange {
                  std::string_view reason) override {
         const std::vector<Ask> asks = book_.asks(index);
         Verdict verdict;
-        if (asks.size() > 1 && (may_be_split(status) || book_.was_malformed(index))) {
+        if (book_.may_split(index, status)) {
             for (const Ask& ask : asks) add_call({&ask, 1}, verdict.more);
         } else {
             verdict = given_up(status, body, reason);

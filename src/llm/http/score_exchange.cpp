@@ -294,9 +294,8 @@ Verdict ScoreExchange::fail(std::size_t index,
                             std::string_view reason) {
     if (book_.is_closed_for_good()) return {.kind = Verdict::Kind::broken, .reason = broken_};
     const std::vector<Ask> asks = book_.asks(index);
-    const bool split = asks.size() > 1 && (may_be_split(status) || book_.was_malformed(index));
     Verdict verdict;
-    if (split) {
+    if (book_.may_split(index, status)) {
         for (const Ask& ask : asks) add_call(make_call({&ask, 1}), {ask}, verdict.more);
     } else {
         verdict = given_up(status, body, reason);

@@ -22,6 +22,14 @@ bool Tokeniser::read_rendered(const Json& /*reply*/, RenderedChat& /*so_far*/) c
     throw InternalError("a chat context was given to a server that renders none");
 }
 
+ParsedReply parse_answer(std::string_view body) {
+    ParsedReply parsed = parse_reply(body);
+    if (const Json* error = member(parsed.value, "error"); error && !error->is_null()) {
+        parsed.error = "the server answered with an error: " + server_words(body);
+    }
+    return parsed;
+}
+
 Verdict given_up(int status, std::string_view body, std::string_view reason) {
     Verdict verdict{.kind = Verdict::Kind::refused};
     verdict.reason =

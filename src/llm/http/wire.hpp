@@ -128,6 +128,9 @@ class WriteWire {
                                           std::span<const WritePrompt> prompts) const = 0;
 };
 
+/// As parse_reply(); a reply that is an error in the server's words is none of use either.
+[[nodiscard]] ParsedReply parse_answer(std::string_view body);
+
 /// What a call comes to that got no reply of use: refused, with the server's words or the client's `reason`, as
 /// Exchange::fail() has them.
 [[nodiscard]] Verdict given_up(int status, std::string_view body, std::string_view reason);

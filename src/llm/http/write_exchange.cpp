@@ -70,11 +70,8 @@ class WriteExchange final : public Exchange {
     Verdict take(std::size_t index, std::string_view body) override {
         if (book_.is_closed_for_good()) return {.kind = Verdict::Kind::broken, .reason = broken_};
         const std::vector<Ask> asks = book_.asks(index);
-        const ParsedReply parsed = parse_reply(body);
+        const ParsedReply parsed = parse_answer(body);
         if (!parsed.ok()) return malformed(index, parsed.error);
-        if (const Json* error = member(parsed.value, "error"); error && !error->is_null()) {
-            return malformed(index, "the server answered with an error: " + server_words(body));
-        }
         if (asks.front().purpose == Ask::Purpose::tokenise_context) {
             return take_tokens(index, asks.front(), parsed.value);
         }
@@ -88,7 +85,7 @@ class WriteExchange final : public Exchange {
         if (book_.is_closed_for_good()) return {.kind = Verdict::Kind::broken, .reason = broken_};
         const std::vector<Ask> asks = book_.asks(index);
         Verdict verdict;
-        if (asks.size() > 1 && (may_be_split(status) || book_.was_malformed(index))) {
+        if (book_.may_split(index, status)) {
             for (const Ask& ask : asks) add_call(make_call({&ask, 1}), {ask}, verdict.more);
         } else {
             verdict = given_up(status, body, reason);
