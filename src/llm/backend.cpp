@@ -1,6 +1,31 @@
 #include "dln/llm/backend.hpp"
 
 namespace dln {
+namespace {
+
+Reply failed(const ScoreRequest& request, const std::string& why) {
+    ScoreReply reply;
+    for (const ScoreItem& item : request.items) {
+        reply.scores.emplace_back(item.targets.size(),
+                                  TargetScore{.token_log_probs = {}, .error = why});
+    }
+    return reply;
+}
+
+Reply failed(const GenerateRequest& request, const std::string& why) {
+    return GenerateReply{.texts = std::vector<GeneratedText>(request.items.size(), {.error = why})};
+}
+
+Reply failed(const EmbedRequest& request, const std::string& why) {
+    return EmbedReply{
+        .embeddings = std::vector<Embedding>(request.texts.size(), {.values = {}, .error = why})};
+}
+
+}  // namespace
+
+Reply failed_reply(const Request& request, const std::string& why) {
+    return std::visit([&](const auto& asked) { return failed(asked, why); }, request);
+}
 
 Usage& Usage::operator+=(const Usage& other) {
     calls += other.calls;

@@ -1,9 +1,9 @@
 #pragma once
 // The seam between the program and language models: submit requests, collect completions in any order.
 // Implementations: scripted/ (replies from a hash or a file), embedded/ (llama.cpp), http/, and for embeddings
-// alone ngrams/; one object a rank, used by that rank's single thread. A request is a group of items (the block of one unit): a backend may
-// share work between the items of one request, and a result must depend on the request alone, never on
-// other requests or on what was computed before.
+// alone ngrams/; one object a rank, used by that rank's single thread. A request is a group of items (the
+// block of one unit): a backend may share work between the items of one request, and a result must depend on
+// the request alone, never on other requests or on what was computed before.
 
 #include <chrono>
 #include <cstdint>
@@ -90,6 +90,9 @@ struct EmbedReply {
     std::vector<Embedding> embeddings;  ///< one a text
 };
 using Reply = std::variant<ScoreReply, GenerateReply, EmbedReply>;
+
+/// The reply to `request` in which every item has failed with `why`.
+[[nodiscard]] Reply failed_reply(const Request& request, const std::string& why);
 
 /// What a request cost. All are sums over the request's items. A reply that a journal held counts like one
 /// that was sent for.

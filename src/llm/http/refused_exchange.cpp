@@ -3,24 +3,6 @@
 namespace dln::http {
 namespace {
 
-Reply failed(const ScoreRequest& request, const std::string& why) {
-    ScoreReply reply;
-    for (const ScoreItem& item : request.items) {
-        reply.scores.emplace_back(item.targets.size(),
-                                  TargetScore{.token_log_probs = {}, .error = why});
-    }
-    return reply;
-}
-
-Reply failed(const GenerateRequest& request, const std::string& why) {
-    return GenerateReply{.texts = std::vector<GeneratedText>(request.items.size(), {.error = why})};
-}
-
-Reply failed(const EmbedRequest& request, const std::string& why) {
-    return EmbedReply{
-        .embeddings = std::vector<Embedding>(request.texts.size(), {.values = {}, .error = why})};
-}
-
 std::size_t items_of(const ScoreRequest& request) { return request.items.size(); }
 std::size_t items_of(const GenerateRequest& request) { return request.items.size(); }
 std::size_t items_of(const EmbedRequest& request) { return request.texts.size(); }
@@ -28,8 +10,7 @@ std::size_t items_of(const EmbedRequest& request) { return request.texts.size();
 class RefusedExchange final : public Exchange {
   public:
     RefusedExchange(const Request& request, std::string why)
-        : why_(std::move(why)),
-          reply_(std::visit([this](const auto& asked) { return failed(asked, why_); }, request)) {
+        : why_(std::move(why)), reply_(failed_reply(request, why_)) {
         usage_.calls = std::visit(
             [](const auto& asked) { return static_cast<std::int64_t>(items_of(asked)); }, request);
     }

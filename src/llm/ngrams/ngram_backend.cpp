@@ -52,10 +52,10 @@ class NgramBackend final : public Backend {
         if (waiting_.empty()) return completed;
         const Asked asked = std::move(waiting_.front());
         waiting_.pop_front();
+        const auto* embed = std::get_if<EmbedRequest>(&asked.request);
         completed.push_back(
             {.id = asked.id,
-             .reply =
-                 std::visit([this](const auto& request) { return answer(request); }, asked.request),
+             .reply = embed != nullptr ? answer(*embed) : failed_reply(asked.request, kNoModel),
              .usage = {}});
         return completed;
     }
@@ -77,18 +77,6 @@ class NgramBackend final : public Backend {
             reply.embeddings.push_back({.values = ngram_embedding(text, dimension_), .error = {}});
         }
         return reply;
-    }
-    [[nodiscard]] static Reply answer(const ScoreRequest& request) {
-        ScoreReply reply;
-        for (const ScoreItem& item : request.items) {
-            reply.scores.emplace_back(item.targets.size(),
-                                      TargetScore{.token_log_probs = {}, .error = kNoModel});
-        }
-        return reply;
-    }
-    [[nodiscard]] static Reply answer(const GenerateRequest& request) {
-        return GenerateReply{
-            .texts = std::vector<GeneratedText>(request.items.size(), {.error = kNoModel})};
     }
 
     std::size_t dimension_;
