@@ -135,7 +135,7 @@ void check_replayable(const Job& job, const std::string& replay) {
     };
     check_facts(job.backend, kServerFile);
     if (job.backward_backend) check_facts(*job.backward_backend, kBackwardServerFile);
-    if (nearest_shown(job) > 0 && job.embedding->kind == EmbeddingKind::http) {
+    if (embeds_by_servers(job)) {
         check_facts(backend_of(*job.embedding), kEmbeddingServerFile);
     }
 }
@@ -169,9 +169,7 @@ int train_on_root(Session& session, const std::string& hash, const std::string& 
     }
     // What a server was paid for embeddings belongs to the run that they were made for.
     const std::optional<EmbeddedInputs>& embedded = session.embedded_inputs();
-    if (embedded && has_journal(job) && job.embedding->kind == EmbeddingKind::http) {
-        probed.used += embedded->usage;
-    }
+    if (embedded && embeds_by_servers(job)) probed.used += embedded->usage;
     const BackendInfo& info = session.backend().info();
     const BackendInfo& backward = session.backward().info();
     const bool has_backward = job.backward_backend.has_value();

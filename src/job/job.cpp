@@ -66,10 +66,11 @@ bool uses_servers(const Job& job) {
     return job.backend.kind == BackendKind::http || backward_spec(job).kind == BackendKind::http;
 }
 
-bool has_journal(const Job& job) {
-    return uses_servers(job) ||
-           (nearest_shown(job) > 0 && job.embedding->kind == EmbeddingKind::http);
+bool embeds_by_servers(const Job& job) {
+    return nearest_shown(job) > 0 && job.embedding->kind == EmbeddingKind::http;
 }
+
+bool has_journal(const Job& job) { return uses_servers(job) || embeds_by_servers(job); }
 
 std::size_t nearest_shown(const Job& job) {
     const LayerSpec& last = job.network.layers.back();

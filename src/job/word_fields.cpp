@@ -26,13 +26,11 @@ void check_alternatives(Reader& reader, const std::vector<std::string>& alternat
     }
 }
 
-std::string variable_of(const WordSpec& word) { return "word." + word.name; }
-
 // Nothing is said of templates with a fault of their own.
 bool is_used(const WordSpec& word, const LayerSpec& layer) {
     return std::ranges::any_of(layer.templates, [&](const TemplateSpec& entry) {
         try {
-            return Mustache(entry.text).names().contains(variable_of(word));
+            return Mustache(entry.text).names().contains(word_variable(word));
         } catch (const TemplateError&) {
             return true;
         }
@@ -80,7 +78,7 @@ Codec<std::vector<WordSpec>> word_fields() {
 
 void check_templates(Reader& reader, const LayerSpec& layer) {
     Offered offered{.texts = {"prompt", "input", "examples"}, .lists = {}, .inside = {}};
-    for (const WordSpec& word : layer.words) offered.texts.push_back(variable_of(word));
+    for (const WordSpec& word : layer.words) offered.texts.push_back(word_variable(word));
     for (std::size_t t = 0; t < layer.templates.size(); ++t) {
         // A missing or empty text was noted as such.
         if (layer.templates[t].text.empty()) continue;
@@ -92,7 +90,7 @@ void check_templates(Reader& reader, const LayerSpec& layer) {
         if (is_used(word, layer)) continue;
         reader.fail(fmt::format("no template of the layer shows it. Expected {{{{{}}}}} in one of "
                                 "them, or no such word.",
-                                variable_of(word)),
+                                word_variable(word)),
                     {"words", word.name});
     }
 }

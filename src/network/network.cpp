@@ -37,9 +37,6 @@ std::vector<std::size_t> balanced_by_target(const std::vector<std::size_t>& orde
     return balanced;
 }
 
-// {{word.<name>}} of a layer.
-std::string word_variable(const WordSpec& word) { return "word." + word.name; }
-
 std::map<std::string, std::string> word_values(const LayerSpec& layer,
                                                const std::vector<std::string>& words) {
     DLN_ASSERT(words.size() == layer.words.size(), "{} words for {} of the layer", words.size(),
@@ -174,11 +171,10 @@ Context Network::context(std::size_t index,
     const Template& in = layer.templates[parameters.template_index];
     const bool is_last = index + 1 == layers_.size();
     TemplateValues values{.texts = word_values(layer.spec, parameters.words), .lists = {}};
-    std::string examples;
-    if (is_last) examples = shown_block(parameters, shown);
     values.texts["prompt"] = parameters.prompt;
     values.texts["input"] = input;
-    values.texts["examples"] = examples;
+    std::string& examples = values.texts["examples"];
+    if (is_last) examples = shown_block(parameters, shown);
     SplitText rendered = in.text.render_split(values, "input");
     if (!in.places_examples && !examples.empty()) {
         rendered.text.insert(0, examples);

@@ -38,6 +38,9 @@ struct WordSpec {
     std::vector<std::string> alternatives;  ///< at least one; the first is there to begin with
 };
 
+/// The name of the template variable that shows it.
+[[nodiscard]] inline std::string word_variable(const WordSpec& word) { return "word." + word.name; }
+
 /// The words around prompt and input. Variables: {{prompt}}, {{input}}, {{examples}}, {{word.<name>}}.
 struct TemplateSpec {
     std::string name;
@@ -344,7 +347,9 @@ inline constexpr const char* kEmbeddingPointer = "/embedding";
 
 /// True when one of the two models is behind a server: its replies are paid for, and kept in a journal.
 [[nodiscard]] bool uses_servers(const Job& job);
-/// The same of any model, that of embeddings too: the run has a journal.
+/// True when a server is asked for embeddings.
+[[nodiscard]] bool embeds_by_servers(const Job& job);
+/// True when any model is behind a server, that of embeddings too: the run has a journal.
 [[nodiscard]] bool has_journal(const Job& job);
 /// True when some backend has a price.
 [[nodiscard]] bool has_prices(const Job& job);
