@@ -147,7 +147,7 @@ Codec<EmbeddingSpec> embedding_fields() {
             choice<EmbeddingKind>({{EmbeddingKind::ngrams, "ngrams"},
                                    {EmbeddingKind::embedded, "embedded"},
                                    {EmbeddingKind::http, "http"}}),
-            "`ngrams`: counts of the words and of the pieces of 3 to 5 characters in them, which "
+            "`ngrams`: counts of the words and of the pieces of 3 to 5 bytes in them, which "
             "asks no model; `embedded`: a language model in this process, by the mean of its last "
             "hidden states; `http`: servers with OpenAI's `/v1/embeddings`.")
         .field("template", &EmbeddingSpec::text, text(),

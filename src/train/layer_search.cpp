@@ -227,8 +227,8 @@ void LayerSearch::take_replies(TaskId generate, Block& block) {
     ask_waiting();
 }
 
-// New prompts are tried in the template and with the words that did best with the prompts already known, which are scored while
-// proposals are written; the next step tries the winner in all templates.
+// New prompts are tried in the template and with the words that did best with the prompts already known, which
+// are scored while proposals are written; the next step tries the winner in all templates.
 void LayerSearch::known_are_scored() {
     may_compare_ = true;
     if (!best_known_) best_known_ = best_of(known_candidates()).parameters;
