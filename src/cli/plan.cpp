@@ -32,15 +32,14 @@ struct CommandOptions {
 
 int plan_and_print(Session& session, const CommandOptions& options) {
     const Job& job = session.job();
-    if (job.backward_backend) {
-        spdlog::warn(
-            "{}: plans know one model: what {} will be asked is foretold as if {} were asked, at "
-            "its prices",
-            job.path, kBackwardPointer, kBackendPointer);
+    if (job.backward_backend && options.measure) {
+        spdlog::warn("{}: --measure asks {} only: times are told as if {} were as fast", job.path,
+                     kBackendPointer, kBackwardPointer);
     }
-    const Plan plan = make_plan(job, session.network(), session.splits(), session.backend(),
-                                {.samples_texts = !options.no_samples,
-                                 .engine = options.measure ? &session.engine() : nullptr});
+    const Plan plan =
+        make_plan(job, session.network(), session.splits(), session.backend(), session.backward(),
+                  {.samples_texts = !options.no_samples,
+                   .engine = options.measure ? &session.engine() : nullptr});
     std::optional<PlanTiming> timing;
     if (options.measure) {
         const PlanSpeed speed = measure_speed(job, session.network(), session.splits(),
@@ -83,7 +82,7 @@ int run_plan(Communicator& comm, const CommandOptions& options) {
             check_trainable(ready.job());
             if (shows_nearest) warn_of_embedding(ready);
         });
-    session.start(ModelsWanted::forward);
+    session.start(ModelsWanted::both);
     return session.run([&] { return plan_and_print(session, options); });
 }
 

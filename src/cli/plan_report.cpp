@@ -53,8 +53,7 @@ std::vector<Limit> limits_of(const Job& job,
             {"tokens", static_cast<double>(budget.tokens), tokens(expected), tokens(most)});
     }
     if (budget.money > 0.0) {
-        limits.push_back(
-            {"money", budget.money, money_of(expected, job.backend), money_of(most, job.backend)});
+        limits.push_back({"money", budget.money, expected.money, most.money});
     }
     if (budget.hours > 0.0 && timing) {
         const double hours = timing->time.seconds / 3600.0;
@@ -71,7 +70,7 @@ const char* verdict(const Limit& limit) {
 void print_row(const Job& job, const std::string& name, const RequestCost& cost) {
     fmt::print("{:<34} {:>12} {:>14} {:>14}", name, whole(cost.requests), whole(cost.input_tokens),
                whole(cost.output_tokens));
-    if (has_prices(job)) fmt::print(" {:>12.4f}", money_of(cost, job.backend));
+    if (has_prices(job)) fmt::print(" {:>12.4f}", cost.money);
     fmt::print("\n");
 }
 
@@ -157,8 +156,18 @@ Json to_json(const Job& job, const RequestCost& cost) {
     Json json{{"requests", std::llround(cost.requests)},
               {"input_tokens", std::llround(cost.input_tokens)},
               {"output_tokens", std::llround(cost.output_tokens)}};
-    if (has_prices(job)) json["money"] = money_of(cost, job.backend);
+    if (has_prices(job)) json["money"] = cost.money;
     return json;
+}
+
+// What making the plan cost.
+RequestCost cost_of_plan(const Job& job,
+                         const Plan& plan,
+                         const std::optional<PlanTiming>& timing) {
+    Usage forward = plan.basis.sent;
+    if (timing) forward += timing->speed.sent;
+    return priced(cost_of(forward), job.backend) +
+           priced(cost_of(plan.basis.sent_backward), backward_spec(job));
 }
 
 Json to_json(const Job& job, const PlanPart& part) {
@@ -206,8 +215,7 @@ void print_plan(const Job& job,
                    limit.name, 100.0 * limit.expected / limit.limit,
                    100.0 * limit.most / limit.limit, verdict(limit));
     }
-    const RequestCost sent =
-        cost_of(plan.basis.sent) + (timing ? cost_of(timing->speed.sent) : RequestCost{});
+    const RequestCost sent = cost_of_plan(job, plan, timing);
     fmt::print("this plan cost {} requests of {} tokens\n", whole(sent.requests),
                whole(sent.input_tokens + sent.output_tokens));
 }
@@ -250,8 +258,7 @@ nlohmann::ordered_json plan_to_json(const Job& job,
                               {"is_enough", limit.expected <= limit.limit}};
     }
     json["budget"] = std::move(budget);
-    json["sent"] = to_json(
-        job, cost_of(plan.basis.sent) + (timing ? cost_of(timing->speed.sent) : RequestCost{}));
+    json["sent"] = to_json(job, cost_of_plan(job, plan, timing));
     return json;
 }
 

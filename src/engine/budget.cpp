@@ -54,6 +54,11 @@ double money_of(const RequestCost& cost, const BackendSpec& prices) {
            kTokensOfAPrice;
 }
 
+RequestCost priced(RequestCost cost, const BackendSpec& prices) {
+    cost.money = money_of(cost, prices);
+    return cost;
+}
+
 double money_of(const Spending& spent, const BackendSpec& forward, const BackendSpec& backward) {
     return money_of(cost_of(spent) + spent.backward * -1.0, forward) +
            money_of(spent.backward, backward);

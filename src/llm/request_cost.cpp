@@ -6,11 +6,12 @@ RequestCost& RequestCost::operator+=(const RequestCost& other) {
     requests += other.requests;
     input_tokens += other.input_tokens;
     output_tokens += other.output_tokens;
+    money += other.money;
     return *this;
 }
 
 RequestCost RequestCost::operator*(double factor) const {
-    return {requests * factor, input_tokens * factor, output_tokens * factor};
+    return {requests * factor, input_tokens * factor, output_tokens * factor, money * factor};
 }
 
 RequestCost operator+(RequestCost a, const RequestCost& b) { return a += b; }

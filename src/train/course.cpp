@@ -279,6 +279,7 @@ PlannedWork dearest(const CourseSpec& spec, PlannedMeasure measure, const Exampl
                 high.requests = std::max(high.requests, one.requests);
                 high.input_tokens = std::max(high.input_tokens, one.input_tokens);
                 high.output_tokens = std::max(high.output_tokens, one.output_tokens);
+                high.money = std::max(high.money, one.money);
             };
             raise(most.scores, work.scores);
             raise(most.texts, work.texts);

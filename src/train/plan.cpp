@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 
+#include "dln/engine/budget.hpp"
 #include "dln/random/counter_rng.hpp"
 #include "dln/train/evaluate.hpp"
 #include "dln/train/propose.hpp"
@@ -72,7 +73,7 @@ class Planner {
         plan.basis.sent += spreads_.sent;
         plan.basis.chance = spreads_.weights.front();
         plan.basis.is_chance_measured = options_.engine != nullptr;
-        add_probe(job_, backend_, options_.samples_texts,
+        add_probe(job_.backend, backend_, options_.samples_texts,
                   facts_.contexts.front()[kInitialPrompt].mean, facts_.begin_bytes, plan);
         return plan;
     }
@@ -220,16 +221,16 @@ class Planner {
                 input, i, [&](const Context& context) { return tokens(context) <= room; });
             const bool is_known =
                 step == 0 && i < facts_.first_step_tokens.size() && !pricing.is_most();
-            if (item) {
-                cost += {1.0, tokens(item->context),
-                         is_known ? facts_.first_step_tokens[i] : reply_tokens.value_or(longest)};
-            }
+            if (!item) continue;
+            const double drawn =
+                is_known ? facts_.first_step_tokens[i] : reply_tokens.value_or(longest);
+            cost += priced({1.0, tokens(item->context), drawn}, job_.backend);
         }
         return cost;
     }
 
     void expect(Plan& plan) const {
-        const Pricing pricing(network_, backend_.info().manner, facts_, false);
+        const Pricing pricing(network_, backend_.info().manner, job_.backend, facts_, false);
         const CourseSpec spec = course(pricing, false);
         const std::size_t in_a_run =
             std::max<std::size_t>(spec.steps.size() * job_.train.candidates, 1);
@@ -245,7 +246,7 @@ class Planner {
     }
 
     void bound(Plan& plan) const {
-        const Pricing pricing(network_, backend_.info().manner, facts_, true);
+        const Pricing pricing(network_, backend_.info().manner, job_.backend, facts_, true);
         const Course most = most_of_course(course(pricing, true));
         plan.training.most = most.steps;
         plan.dev.most = most.dev;
@@ -319,15 +320,16 @@ RequestChain Plan::longest_chain() const {
 Plan make_plan(const Job& job,
                const Network& network,
                const std::vector<Dataset>& splits,
-               Backend& backend,
+               Backend& forward,
+               Backend& backward,
                const PlanOptions& options) {
-    // A course knows steps of one layer in which all candidates are scored on all examples, and differ in their
-    // prompts and templates only.
-    if (network.depth() > 1 || job.train.select == SelectMode::racing ||
+    // A course knows one model, and steps of one layer in which all candidates are scored on all examples and
+    // differ in their prompts and templates only.
+    if (network.depth() > 1 || job.backward_backend || job.train.select == SelectMode::racing ||
         std::ranges::any_of(job.train.proposals.templates, changes_words)) {
-        return make_rehearsed_plan(job, network, splits, backend, options);
+        return make_rehearsed_plan(job, network, splits, {forward, backward}, options);
     }
-    return Planner(job, network, splits, backend, options).run();
+    return Planner(job, network, splits, forward, options).run();
 }
 
 }  // namespace dln

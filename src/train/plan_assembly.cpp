@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "dln/engine/budget.hpp"
 #include "dln/llm/probe.hpp"
 
 namespace dln {
@@ -28,15 +29,15 @@ void sum_up(const std::vector<Course>& courses, Plan& plan) {
     }
     plan.basis.candidates /= std::max(static_cast<double>(plan.steps), 1.0);
     const std::size_t outside = courses.size() / 20;
-    for (double RequestCost::*const number :
-         {&RequestCost::requests, &RequestCost::input_tokens, &RequestCost::output_tokens}) {
+    for (double RequestCost::*const number : {&RequestCost::requests, &RequestCost::input_tokens,
+                                              &RequestCost::output_tokens, &RequestCost::money}) {
         std::ranges::sort(totals, {}, number);
         plan.low.*number = totals[outside].*number;
         plan.high.*number = totals[courses.size() - 1 - outside].*number;
     }
 }
 
-void add_probe(const Job& job,
+void add_probe(const BackendSpec& spec,
                Backend& backend,
                bool is_asked,
                double density,
@@ -50,9 +51,9 @@ void add_probe(const Job& job,
         return backend.counts_exactly(context) ? static_cast<double>(backend.count_tokens(context))
                                                : density * static_cast<double>(text.size());
     };
-    const std::string begin = begin_bytes > 0 ? job.backend.begin_text : std::string();
+    const std::string begin = begin_bytes > 0 ? spec.begin_text : std::string();
     const auto cost_if = [&](bool is_slow) {
-        return cost_of_probe(backend.info().manner, tokens, begin, is_slow);
+        return priced(cost_of_probe(backend.info().manner, tokens, begin, is_slow), spec);
     };
     const RequestCost cost = cost_if(slowness.is_slow);
     plan.probe.expected.scores = cost;

@@ -20,7 +20,7 @@ void sum_up(const std::vector<Course>& courses, Plan& plan);
 
 /// Adds the probe of a server. Of a slow one less is asked: one request tells, if the model is to be `asked`; no
 /// other backend is paid. `density`: tokens a byte where nobody can count.
-void add_probe(const Job& job,
+void add_probe(const BackendSpec& spec,
                Backend& backend,
                bool is_asked,
                double density,

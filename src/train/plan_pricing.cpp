@@ -1,6 +1,9 @@
 #include "train/plan_pricing.hpp"
 
 #include <string>
+#include <vector>
+
+#include "dln/engine/budget.hpp"
 
 namespace dln {
 
@@ -22,9 +25,10 @@ ContextBytes bytes_of_contexts(const Network& network, std::size_t layer, std::s
 
 Pricing::Pricing(const Network& network,
                  const RequestManner& manner,
+                 const BackendSpec& prices,
                  const TextFacts& facts,
                  bool is_most)
-    : network_(&network), manner_(&manner), facts_(&facts), is_most_(is_most) {
+    : network_(&network), manner_(&manner), prices_(&prices), facts_(&facts), is_most_(is_most) {
     const std::size_t last = network.depth() - 1;
     for (std::size_t t = 0; t < network.layer(last).templates.size(); ++t) {
         bytes_.push_back(bytes_of_contexts(network, last, t));
@@ -51,6 +55,8 @@ PlannedWork Pricing::operator()(PlannedMeasure what,
                                         static_cast<double>(network_->separator(last, t).size()));
         work.scores = cost_of_scores(*manner_, context, {&tokens, 1}) * examples.count;
     }
+    work.scores = priced(work.scores, *prices_);
+    work.texts = priced(work.texts, *prices_);
     return work;
 }
 

@@ -29,6 +29,7 @@ class Pricing {
   public:
     Pricing(const Network& network,
             const RequestManner& manner,
+            const BackendSpec& prices,
             const TextFacts& facts,
             bool is_most);
     [[nodiscard]] double density(const TokenDensity& density) const {
@@ -51,6 +52,7 @@ class Pricing {
 
     const Network* network_;
     const RequestManner* manner_;
+    const BackendSpec* prices_;
     const TextFacts* facts_;
     bool is_most_;
     std::vector<ContextBytes> bytes_;

@@ -31,14 +31,14 @@ class RehearsedPlanner {
     RehearsedPlanner(const Job& job,
                      const Network& network,
                      const std::vector<Dataset>& splits,
-                     Backend& backend,
+                     const PlannedModels& models,
                      const PlanOptions& options)
         : job_(job),
           network_(network),
           splits_(splits),
-          backend_(backend),
+          models_(models),
           options_(options),
-          texts_(job, backend, options.samples_texts ? texts_to_sample() : 0),
+          texts_(job, models, options.samples_texts ? texts_to_sample() : 0),
           spreads_(expected_spreads()) {}
 
     Plan run() {
@@ -49,7 +49,7 @@ class RehearsedPlanner {
         expect(plan);
         bound(plan);
         tell_basis(plan);
-        add_probe(job_, backend_, options_.samples_texts, texts_.mean_density(),
+        add_probe(job_.backend, models_.forward, options_.samples_texts, texts_.mean_density(),
                   texts_.begin_bytes(), plan);
         return plan;
     }
@@ -71,7 +71,7 @@ class RehearsedPlanner {
     }
 
     [[nodiscard]] Rehearsed rehearsed(const RehearsalMood& mood, std::int64_t steps) {
-        return rehearse(job_, network_, splits_, backend_.info(), texts_, mood, steps);
+        return rehearse(job_, network_, splits_, models_, texts_, mood, steps);
     }
 
     // Texts of all kinds are written: some answers are wrong.
@@ -215,13 +215,16 @@ class RehearsedPlanner {
         basis.usable = usable_;
         basis.is_rehearsed = true;
         basis.chance = spreads_.weights.front();
-        basis.sent += texts_.sent();
+        basis.sent += texts_.sent(ModelRole::forward);
+        // One backend is one model, whatever it is asked for.
+        (job_.backward_backend ? basis.sent_backward : basis.sent) +=
+            texts_.sent(ModelRole::backward);
     }
 
     const Job& job_;
     const Network& network_;
     const std::vector<Dataset>& splits_;
-    Backend& backend_;
+    PlannedModels models_;
     PlanOptions options_;
     RehearsedTexts texts_;
     Spreads spreads_;
@@ -234,9 +237,9 @@ class RehearsedPlanner {
 Plan make_rehearsed_plan(const Job& job,
                          const Network& network,
                          const std::vector<Dataset>& splits,
-                         Backend& backend,
+                         const PlannedModels& models,
                          const PlanOptions& options) {
-    return RehearsedPlanner(job, network, splits, backend, options).run();
+    return RehearsedPlanner(job, network, splits, models, options).run();
 }
 
 }  // namespace dln

@@ -9,13 +9,15 @@
 #include "dln/network/network.hpp"
 #include "dln/train/plan.hpp"
 
+#include "train/rehearsed_texts.hpp"
+
 namespace dln {
 
-/// As make_plan(); of networks of any depth.
+/// As make_plan(); of networks of any depth, and of two models.
 [[nodiscard]] Plan make_rehearsed_plan(const Job& job,
                                        const Network& network,
                                        const std::vector<Dataset>& splits,
-                                       Backend& backend,
+                                       const PlannedModels& models,
                                        const PlanOptions& options);
 
 }  // namespace dln

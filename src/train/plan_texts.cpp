@@ -37,7 +37,7 @@ class TextSampler {
           most_(most),
           proposer_(job.train.proposals),
           draws_(backend, facts_.sent),
-          sent_(job, backend, draws_, most > 0) {}
+          sent_(job.backend, backend, draws_, most > 0) {}
 
     TextFacts run() {
         guess_right();

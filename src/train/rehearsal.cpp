@@ -67,13 +67,13 @@ class Rehearsal {
     Rehearsal(const Job& job,
               const Network& network,
               const std::vector<Dataset>& splits,
-              const BackendInfo& model,
+              const PlannedModels& models,
               RehearsedTexts& texts,
               const RehearsalMood& mood)
         : job_(rehearsed_job(job, mood)),
           network_(network),
           splits_(splits),
-          stand_in_(job_, network, splits, model, texts, mood),
+          stand_in_(job_, network, splits, models, texts, mood),
           runner_(network, splits, stand_in_, job.seed),
           engine_(*comm_, runner_),
           batches_(make_batches(job_, network, splits[kTrainSplit])),
@@ -208,11 +208,11 @@ class Rehearsal {
 Rehearsed rehearse(const Job& job,
                    const Network& network,
                    const std::vector<Dataset>& splits,
-                   const BackendInfo& model,
+                   const PlannedModels& models,
                    RehearsedTexts& texts,
                    const RehearsalMood& mood,
                    std::int64_t steps) {
-    return Rehearsal(job, network, splits, model, texts, mood).run(steps);
+    return Rehearsal(job, network, splits, models, texts, mood).run(steps);
 }
 
 }  // namespace dln

@@ -34,11 +34,11 @@ struct Rehearsed {
 };
 
 /// Rehearses a job of at most `steps` steps. Throws BackendError as run_step() does. While `texts` learns, it asks
-/// its backend; nothing else here does.
+/// its backends; nothing else here does.
 [[nodiscard]] Rehearsed rehearse(const Job& job,
                                  const Network& network,
                                  const std::vector<Dataset>& splits,
-                                 const BackendInfo& model,
+                                 const PlannedModels& models,
                                  RehearsedTexts& texts,
                                  const RehearsalMood& mood,
                                  std::int64_t steps);

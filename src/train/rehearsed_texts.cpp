@@ -31,12 +31,22 @@ bool is_precise(const std::vector<double>& lengths) {
 
 }  // namespace
 
-RehearsedTexts::RehearsedTexts(const Job& job, Backend& backend, std::size_t most)
+ModelRole role_of(const TextKind& kind) {
+    return kind.purpose == TextPurpose::other ? ModelRole::forward : ModelRole::backward;
+}
+
+const BackendSpec& spec_of(const Job& job, ModelRole role) {
+    return role == ModelRole::forward ? job.backend : backward_spec(job);
+}
+
+RehearsedTexts::Asked::Asked(const Job& job, ModelRole role, Backend& model, bool asks_model)
+    : backend(model), draws(model, sent), tokens(spec_of(job, role), model, draws, asks_model) {}
+
+RehearsedTexts::RehearsedTexts(const Job& job, const PlannedModels& models, std::size_t most)
     : job_(job),
-      backend_(backend),
       most_(most),
-      draws_(backend, sent_),
-      tokens_(job, backend, draws_, most > 0) {}
+      forward_(job, ModelRole::forward, models.forward, most > 0),
+      backward_(job, ModelRole::backward, models.backward, most > 0) {}
 
 void RehearsedTexts::sample(const std::vector<WantedText>& wanted) {
     if (!learns_) return;
@@ -90,7 +100,8 @@ void RehearsedTexts::write(Pool& pool, const std::vector<WantedText>& asked) {
             requests.push_back(std::move(request));
             ++end;
         }
-        const std::vector<DrawnText> drawn = draws_.all(requests);
+        Asked& model = of(asked[first].kind);
+        const std::vector<DrawnText> drawn = model.draws.all(requests);
         for (std::size_t i = 0; i < drawn.size(); ++i) {
             const WantedText& one = asked[first + i];
             if (!drawn[i].text.ok()) continue;
@@ -104,8 +115,8 @@ void RehearsedTexts::write(Pool& pool, const std::vector<WantedText>& asked) {
                 ++answers_;
                 right_ += is_right_answer(drawn[i].text.text, *one.target, job_.scoring) ? 1U : 0U;
             }
-            const Context sent = tokens_.as_sent(one.item.context);
-            if (backend_.counts_exactly(sent) || drawn[i].prompt_tokens <= 0.0) continue;
+            const Context sent = model.tokens.as_sent(one.item.context);
+            if (model.backend.counts_exactly(sent) || drawn[i].prompt_tokens <= 0.0) continue;
             Counted& counted = contexts_[context_kind(one.kind)];
             counted.sum.add(drawn[i].prompt_tokens, sent.text.size());
             ++counted.counted;
@@ -160,12 +171,13 @@ double RehearsedTexts::density(const Counted& counted, bool is_most) const {
 
 double RehearsedTexts::context_tokens(const TextKind& kind, const Context& context, bool is_most) {
     Counted& counted = contexts_[context_kind(kind)];
-    if (wants_count(counted, backend_.counts_exactly(context))) {
-        const Context sent = tokens_.as_sent(context);
-        counted.sum.add(tokens_.of_contexts({sent}).front(), sent.text.size());
+    Asked& model = of(kind);
+    if (wants_count(counted, model.backend.counts_exactly(context))) {
+        const Context sent = model.tokens.as_sent(context);
+        counted.sum.add(model.tokens.of_contexts({sent}).front(), sent.text.size());
         ++counted.counted;
     }
-    const std::size_t begin = context.chat ? 0 : tokens_.begin_bytes();
+    const std::size_t begin = context.chat ? 0 : model.tokens.begin_bytes();
     return density(counted, is_most) * static_cast<double>(context.text.size() + begin);
 }
 
@@ -175,14 +187,18 @@ double RehearsedTexts::target_tokens(const TextKind& kind,
                                      bool is_form,
                                      bool is_most) {
     const double guess = density(contexts_[context_kind(kind)], false);
+    const Asked& model = of(kind);
+    const auto tokens = [&] {
+        return model.tokens.of_target(model.tokens.as_sent(context), target, guess);
+    };
     if (is_form) {
         const auto [place, is_new] = forms_.try_emplace(target, 0.0);
-        if (is_new) place->second = tokens_.of_target(tokens_.as_sent(context), target, guess);
+        if (is_new) place->second = tokens();
         return place->second;
     }
     Counted& counted = targets_[context_kind(kind)];
-    if (wants_count(counted, backend_.counts_exactly(context))) {
-        counted.sum.add(tokens_.of_target(tokens_.as_sent(context), target, guess), target.size());
+    if (wants_count(counted, model.backend.counts_exactly(context))) {
+        counted.sum.add(tokens(), target.size());
         ++counted.counted;
     }
     return density(counted, is_most) * static_cast<double>(target.size());

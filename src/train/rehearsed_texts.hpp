@@ -28,6 +28,20 @@ struct TextKind {
     friend auto operator<=>(const TextKind&, const TextKind&) = default;
 };
 
+/// Layers are the forward model's, all else is asked of the backward model.
+[[nodiscard]] ModelRole role_of(const TextKind& kind);
+
+/// The models that a plan asks: one backend may be both.
+struct PlannedModels {
+    Backend& forward;
+    Backend& backward;
+    [[nodiscard]] Backend& of(ModelRole role) const {
+        return role == ModelRole::forward ? forward : backward;
+    }
+};
+/// What a job says of a model.
+[[nodiscard]] const BackendSpec& spec_of(const Job& job, ModelRole role);
+
 /// A text that a run wants.
 struct WantedText {
     TextKind kind;
@@ -41,9 +55,9 @@ struct WantedText {
 
 class RehearsedTexts {
   public:
-    /// `most` texts of each kind, 0: none, all are as long as they may be. Job and backend must outlive this
+    /// `most` texts of each kind, 0: none, all are as long as they may be. Job and backends must outlive this
     /// object.
-    RehearsedTexts(const Job& job, Backend& backend, std::size_t most);
+    RehearsedTexts(const Job& job, const PlannedModels& models, std::size_t most);
     RehearsedTexts(const RehearsedTexts&) = delete;
     RehearsedTexts& operator=(const RehearsedTexts&) = delete;
 
@@ -72,8 +86,8 @@ class RehearsedTexts {
     /// From now on nothing is asked or counted.
     void close() { learns_ = false; }
 
-    [[nodiscard]] const Usage& sent() const { return sent_; }
-    [[nodiscard]] std::size_t begin_bytes() const { return tokens_.begin_bytes(); }
+    [[nodiscard]] const Usage& sent(ModelRole role) const { return of(role).sent; }
+    [[nodiscard]] std::size_t begin_bytes() const { return forward_.tokens.begin_bytes(); }
     [[nodiscard]] double mean_density() const;  ///< of all contexts, in tokens a byte
 
   private:
@@ -88,6 +102,14 @@ class RehearsedTexts {
         DensitySum sum;
         std::size_t seen = 0;
         std::size_t counted = 0;
+    };
+    // What is asked of a model.
+    struct Asked {
+        Asked(const Job& job, ModelRole role, Backend& model, bool asks_model);
+        Backend& backend;
+        Usage sent;
+        TextDraws draws;
+        SentTokens tokens;
     };
     // Contexts of one layer are alike whatever is asked about them.
     struct ContextKind {
@@ -105,13 +127,18 @@ class RehearsedTexts {
     [[nodiscard]] bool wants_count(Counted& counted, bool is_exact) const;
     [[nodiscard]] double density(const Counted& counted, bool is_most) const;
 
+    [[nodiscard]] const Asked& of(ModelRole role) const {
+        return role == ModelRole::forward ? forward_ : backward_;
+    }
+    [[nodiscard]] Asked& of(const TextKind& kind) {
+        return role_of(kind) == ModelRole::forward ? forward_ : backward_;
+    }
+
     const Job& job_;
-    Backend& backend_;
     std::size_t most_;
     bool learns_ = true;
-    Usage sent_;
-    TextDraws draws_;
-    SentTokens tokens_;
+    Asked forward_;
+    Asked backward_;
     std::map<TextKind, Pool> pools_;
     std::map<ContextKind, Counted> contexts_;
     std::map<ContextKind, Counted> targets_;

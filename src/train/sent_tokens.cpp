@@ -8,11 +8,11 @@ namespace dln {
 std::size_t SentTokens::begin_bytes() const {
     const ScoreManner manner = backend_.info().manner.score;
     const bool is_echo = manner == ScoreManner::target || manner == ScoreManner::target_and_context;
-    return is_echo ? job_.backend.begin_text.size() : 0;
+    return is_echo ? spec_.begin_text.size() : 0;
 }
 
 Context SentTokens::as_sent(Context context) const {
-    if (begin_bytes() > 0 && !context.chat) context.text.insert(0, job_.backend.begin_text);
+    if (begin_bytes() > 0 && !context.chat) context.text.insert(0, spec_.begin_text);
     return context;
 }
 

@@ -15,8 +15,8 @@ class SentTokens {
   public:
     /// All must outlive this object. With `asks_model` false nobody counts where there is no tokeniser:
     /// tokens are guessed.
-    SentTokens(const Job& job, Backend& backend, TextDraws& draws, bool asks_model)
-        : job_(job), backend_(backend), draws_(draws), asks_model_(asks_model) {}
+    SentTokens(const BackendSpec& spec, Backend& backend, TextDraws& draws, bool asks_model)
+        : spec_(spec), backend_(backend), draws_(draws), asks_model_(asks_model) {}
     /// Begin texts stand in front of contexts where scores come by echo.
     [[nodiscard]] Context as_sent(Context context) const;
     /// Bytes that as_sent() adds to a context that is no chat.
@@ -29,7 +29,7 @@ class SentTokens {
                                    double density) const;
 
   private:
-    const Job& job_;
+    const BackendSpec& spec_;
     Backend& backend_;
     TextDraws& draws_;
     bool asks_model_;

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "dln/engine/budget.hpp"
 #include "dln/error.hpp"
 #include "dln/network/scores.hpp"
 
@@ -34,13 +35,13 @@ std::string varied(std::string text, std::uint64_t step, std::uint64_t run) {
 StandIn::StandIn(const Job& job,
                  const Network& network,
                  const std::vector<Dataset>& splits,
-                 BackendInfo model,
+                 const PlannedModels& models,
                  RehearsedTexts& texts,
                  const RehearsalMood& mood)
     : job_(job),
       network_(network),
       splits_(splits),
-      info_(std::move(model)),
+      models_(models),
       texts_(texts),
       mood_(mood),
       scores_(network, mood, static_cast<double>(job.train.batch_size)) {}
@@ -110,6 +111,8 @@ void StandIn::submit_scores(std::uint64_t id, const Unit& unit, const ScoreReque
     const bool is_sample = std::holds_alternative<TextUnit>(unit.content);
     TextKind kind = kind_of(asked, 0);
     if (is_sample) kind.purpose = TextPurpose::sample;
+    const ModelRole role = role_of(kind);
+    const RequestManner& manner = models_.of(role).info().manner;
     const bool is_class = asked.measure == Measure::classes;
     ScoreReply reply;
     std::vector<RequestCost> costs;
@@ -125,7 +128,7 @@ void StandIn::submit_scores(std::uint64_t id, const Unit& unit, const ScoreReque
                 texts_.target_tokens(kind, item.context, target, is_class, mood_.is_most));
             key = 31 * key + text_hash(target);
         }
-        costs.push_back(cost_of_scores(info_.manner, context, tokens));
+        costs.push_back(cost_of_scores(manner, context, tokens));
         keys.push_back(key);
         auto& scores = reply.scores.emplace_back();
         const std::vector<double> drawn =
@@ -137,11 +140,8 @@ void StandIn::submit_scores(std::uint64_t id, const Unit& unit, const ScoreReque
         prompts += item.targets.size();
     }
     // A call has several texts, which come back together or not at all.
-    const bool is_single = info_.manner.recalls_scores;
-    const std::size_t in_a_call =
-        is_single ? 1
-                  : std::max<std::size_t>(
-                        job_.backend.prompts_a_call * request.items.size() / prompts, 1);
+    const std::size_t listed = spec_of(job_, role).prompts_a_call * request.items.size() / prompts;
+    const std::size_t in_a_call = manner.recalls_scores ? 1 : std::max<std::size_t>(listed, 1);
     for (std::size_t first = 0; first < costs.size(); first += in_a_call) {
         RequestCost cost;
         std::uint64_t key = 0;
@@ -149,7 +149,7 @@ void StandIn::submit_scores(std::uint64_t id, const Unit& unit, const ScoreReque
             cost += costs[i];
             key = 31 * key + keys[i];
         }
-        pay(cost, false, key);
+        pay(cost, role, false, key);
     }
     RequestChain end = now_;
     end.scores += 1;
@@ -289,9 +289,11 @@ GeneratedText StandIn::answer_of(const PendingText& pending, std::size_t place) 
 
 void StandIn::pay_texts(const PendingText& pending, const GenerateReply& reply) {
     const bool is_greedy = pending.request.temperature == 0.0;
-    const bool is_listed = is_greedy && !info_.manner.recalls_texts;
+    if (pending.wanted.empty()) return;
+    const ModelRole role = role_of(pending.wanted.front().kind);
+    const bool is_listed = is_greedy && !models_.of(role).info().manner.recalls_texts;
     const std::size_t in_a_call =
-        is_listed ? std::max<std::size_t>(job_.backend.prompts_a_call, 1) : 1;
+        is_listed ? std::max<std::size_t>(spec_of(job_, role).prompts_a_call, 1) : 1;
     for (std::size_t first = 0; first < reply.texts.size(); first += in_a_call) {
         RequestCost cost;
         std::uint64_t key = static_cast<std::uint64_t>(pending.request.max_tokens);
@@ -304,19 +306,19 @@ void StandIn::pay_texts(const PendingText& pending, const GenerateReply& reply) 
             key = 31 * key +
                   (text_hash(wanted.item.context.text) ^ (is_greedy ? 0 : wanted.item.seed));
         }
-        pay(cost, true, key);
+        pay(cost, role, true, key);
     }
 }
 
 // ---- costs and time ------------------------------------------------------------------------------
 
-void StandIn::pay(const RequestCost& cost, bool is_text, std::uint64_t key) {
+void StandIn::pay(const RequestCost& cost, ModelRole role, bool is_text, std::uint64_t key) {
     DLN_ASSERT(sum_ != nullptr, "nothing was begun");
     PlannedWork work;
-    (is_text ? work.texts : work.scores) = cost;
+    (is_text ? work.texts : work.scores) = priced(cost, spec_of(job_, role));
     const auto found = journal_.find(key);
     const bool is_held = found != journal_.end() && !Later()(now_, found->second);
-    if (info_.kind == "http" && is_held && !mood_.is_most) {
+    if (models_.of(role).info().kind == "http" && is_held && !mood_.is_most) {
         recalled_ += work;
         return;
     }

@@ -22,12 +22,12 @@ namespace dln {
 
 class StandIn : public Backend {
   public:
-    /// All must outlive this object. `model`: that it stands in for. Contexts and targets are counted and texts
+    /// All must outlive this object. `models`: that it stands in for, asked for nothing. Contexts and targets are counted and texts
     /// written while `texts` learns.
     StandIn(const Job& job,
             const Network& network,
             const std::vector<Dataset>& splits,
-            BackendInfo model,
+            const PlannedModels& models,
             RehearsedTexts& texts,
             const RehearsalMood& mood);
 
@@ -41,7 +41,10 @@ class StandIn : public Backend {
     /// Some of all requests: whole ones for scores, texts one by one.
     [[nodiscard]] const SampledRequests& sampled() const { return sampled_; }
 
-    [[nodiscard]] const BackendInfo& info() const noexcept override { return info_; }
+    /// Of the backward model: proposals must fit into its context.
+    [[nodiscard]] const BackendInfo& info() const noexcept override {
+        return models_.backward.info();
+    }
     void submit(std::uint64_t id, Request request) override;
     [[nodiscard]] std::vector<Completion> poll(std::chrono::milliseconds timeout) override;
     [[nodiscard]] std::size_t wanted_requests() const noexcept override { return 1U << 20U; }
@@ -86,13 +89,13 @@ class StandIn : public Backend {
     [[nodiscard]] GeneratedText drawn(const WantedText& wanted, const TextPlace* place) const;
     [[nodiscard]] GeneratedText answer_of(const PendingText& pending, std::size_t place);
     void pay_texts(const PendingText& pending, const GenerateReply& reply);
-    void pay(const RequestCost& cost, bool is_text, std::uint64_t key);
+    void pay(const RequestCost& cost, ModelRole role, bool is_text, std::uint64_t key);
     void sample_request(const Request& request);
 
     const Job& job_;
     const Network& network_;
     const std::vector<Dataset>& splits_;
-    BackendInfo info_;
+    PlannedModels models_;
     RehearsedTexts& texts_;
     RehearsalMood mood_;
     DrawnScores scores_;

@@ -48,6 +48,8 @@ class BudgetError : public Error {
 [[nodiscard]] double money_of(const Spending& spent,
                               const BackendSpec& forward,
                               const BackendSpec& backward);
+/// `cost` with its money at these prices.
+[[nodiscard]] RequestCost priced(RequestCost cost, const BackendSpec& prices);
 
 class Budget {
   public:

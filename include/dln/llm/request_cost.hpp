@@ -14,6 +14,7 @@ struct RequestCost {
     double requests = 0.0;
     double input_tokens = 0.0;   ///< of the prompts
     double output_tokens = 0.0;  ///< drawn
+    double money = 0.0;          ///< at the prices of whoever is asked; 0 until it is priced
     RequestCost& operator+=(const RequestCost& other);
     [[nodiscard]] RequestCost operator*(double factor) const;
     friend bool operator==(const RequestCost&, const RequestCost&) = default;

@@ -68,7 +68,9 @@ struct PlanBasis {
     std::vector<SampledLength> samples;  ///< and posterior samples of it
     std::vector<std::string> prompts;    ///< that the model proposed for the plan, each once
     SampledRequests requests;            ///< of a rehearsed run
-    Usage sent;                          ///< what making the plan cost
+    // What making the plan cost, each model at its own prices.
+    Usage sent;
+    Usage sent_backward;  ///< of a backward model with a backend of its own
 };
 
 struct PlanPart {
@@ -108,11 +110,13 @@ struct PlanOptions {
     double drawn_scores = 150'000.0;
 };
 
-/// `splits` are train, dev, test. Pre: nothing is pending on `backend`.
+/// `splits` are train, dev, test. `backward` is the forward model's backend where the job names no other. Pre: nothing
+/// is pending on either.
 [[nodiscard]] Plan make_plan(const Job& job,
                              const Network& network,
                              const std::vector<Dataset>& splits,
-                             Backend& backend,
+                             Backend& forward,
+                             Backend& backward,
                              const PlanOptions& options = {});
 
 /// How fast a backend answers requests of a job, measured.

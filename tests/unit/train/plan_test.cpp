@@ -21,7 +21,7 @@ Planned planned(const Job& job,
                 const PlanOptions& options = {}) {
     const Network network(job, splits[0]);
     testing::RecordingBackend backend(scripted({}));
-    Planned result{make_plan(job, network, splits, backend, options)};
+    Planned result{make_plan(job, network, splits, backend, backend, options)};
     result.asked = backend.scored().size() + backend.continued().size();
     return result;
 }

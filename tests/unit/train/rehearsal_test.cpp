@@ -33,14 +33,15 @@ Job job_of(std::size_t layers) {
 Plan plan_of(const Job& job, const std::vector<Dataset>& splits, PlanOptions options = {}) {
     const Network network(job, splits[0]);
     options.drawn_scores = 5000.0;
-    return make_plan(job, network, splits, *scripted({}), options);
+    const auto model = scripted({});
+    return make_plan(job, network, splits, *model, *model, options);
 }
 
 /// With how many answers are right and how much prompts differ measured.
 Plan measured_plan_of(const Job& job, const std::vector<Dataset>& splits) {
     testing::Bench bench(job, splits, std::vector<std::string>{});
     const TrainContext context = bench.context();
-    return make_plan(job, context.network, splits, context.backward,
+    return make_plan(job, context.network, splits, context.backward, context.backward,
                      {.engine = &context.engine, .drawn_scores = 10'000.0});
 }
 
@@ -77,17 +78,23 @@ TEST(CriticalPath, HasALapForEachBlockOfARace) {
     EXPECT_EQ(plan_of(job).step_chain.length(), exact + 8 / 2 - 1);
 }
 
-/// What the steps of a run really ask for, on the model that its plan asked.
-RequestCost used_by(const Job& job, const std::vector<Dataset>& splits) {
-    testing::Bench bench(job, splits, std::vector<std::string>{});
+/// What the steps of a run really ask for, on the models that its plan asked.
+TrainState trained_by(const Job& job, const std::vector<Dataset>& splits) {
+    testing::Bench bench(job, splits, scripted({}), job.backward_backend ? scripted({}) : nullptr);
     TrainState state = bench.initial();
+    if (job.backward_backend) state.backward_usage.emplace();
     const TrainContext context = bench.context();
     for (; state.steps_done < job.train.steps; ++state.steps_done) {
         const StepRecord record = run_step(context, state);
         state.usage += record.usage;
+        if (record.backward_usage) *state.backward_usage += *record.backward_usage;
         state.current = chosen_parameters(record, state.current);
     }
-    return cost_of(state.usage);
+    return state;
+}
+
+RequestCost used_by(const Job& job, const std::vector<Dataset>& splits) {
+    return cost_of(trained_by(job, splits).usage);
 }
 
 class PlanOfSteps : public ::testing::Test {
@@ -167,6 +174,63 @@ TEST(PlanOfFrozenLayer, AsksForNoProposalsForIt) {
     job.network.layers[0].train = false;
     const double one = plan_of(job).training.most.texts.requests;
     EXPECT_DOUBLE_EQ(both - one, 3 * 2.0);
+}
+
+class PlanOfTwoModels : public ::testing::Test {
+  protected:
+    static Job two_models(std::size_t layers) {
+        Job job = job_of(layers);
+        job.backend.price_input = 2e6;
+        job.backend.price_output = 3e6;
+        job.backward_backend = job.backend;
+        job.backward_backend->price_input = 50e6;
+        job.backward_backend->price_output = 70e6;
+        return job;
+    }
+};
+
+// A token of the forward model costs 2 and 3, one of the backward model 50 and 70.
+TEST_F(PlanOfTwoModels, CountsScoresAtTheForwardModelsPricesAndProposalsAtTheBackwardModels) {
+    const PlannedWork work = plan_of(two_models(1)).training.expected;
+    ASSERT_GT(work.scores.input_tokens, 0.0);
+    ASSERT_GT(work.texts.output_tokens, 0.0);
+    EXPECT_NEAR(work.scores.money, 2.0 * work.scores.input_tokens + 3.0 * work.scores.output_tokens,
+                1e-6);
+    EXPECT_NEAR(work.texts.money, 50.0 * work.texts.input_tokens + 70.0 * work.texts.output_tokens,
+                1e-6);
+}
+
+TEST_F(PlanOfTwoModels, CountsLatentsAtTheForwardModelsPricesAndSamplesAtTheBackwardModels) {
+    Job job = two_models(2);
+    job.train.candidates = 1;  // latents and samples are all the texts that there are
+    const double both = plan_of(job).training.expected.texts.money;
+    job.backward_backend->price_input = job.backward_backend->price_output = 0.0;
+    const double latents = plan_of(job).training.expected.texts.money;
+    EXPECT_GT(latents, 0.0);
+    // Each example has one latent and two samples.
+    EXPECT_GT(both - latents, 20.0 * latents);
+}
+
+TEST_F(PlanOfTwoModels, IsWhatTheirRunsCost) {
+    const std::vector<Dataset> splits{weather(64), Dataset(), Dataset()};
+    double planned = 0.0;
+    double paid = 0.0;
+    for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+        Job job = two_models(2);
+        job.train.posterior.log_q = true;
+        job.seed = seed;
+        planned += measured_plan_of(job, splits).training.expected.sum().money;
+        const TrainState state = trained_by(job, splits);
+        paid += money_of(spending_of(state.usage, *state.backward_usage, 0.0), job.backend,
+                         *job.backward_backend);
+    }
+    EXPECT_NEAR(planned / paid, 1.0, 0.1);
+}
+
+TEST_F(PlanOfTwoModels, TellsWhatMakingItCostOfEach) {
+    const Plan plan = plan_of(two_models(2));
+    EXPECT_GT(plan.basis.sent.requests, 0);
+    EXPECT_GT(plan.basis.sent_backward.requests, 0);
 }
 
 TEST(PlanOfDeepRun, SaysWhatItRestsOn) {

@@ -277,7 +277,7 @@ void expect_plan_within_a_tenth(const Job& job) {
     const std::vector<Dataset> splits{weather(40), Dataset(), Dataset()};
     Bench bench(job, splits, std::vector<std::string>{});
     const TrainContext context = bench.context();
-    const Plan plan = make_plan(job, context.network, splits, context.backward,
+    const Plan plan = make_plan(job, context.network, splits, context.backward, context.backward,
                                 {.engine = &context.engine, .drawn_scores = 5000.0});
     TrainState state = bench.initial();
     double used = 0.0;
