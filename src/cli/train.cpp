@@ -17,6 +17,7 @@
 #include "cli/job_options.hpp"
 #include "cli/ranks.hpp"
 #include "cli/session.hpp"
+#include "cli/stop_signals.hpp"
 #include "cli/text_file.hpp"
 #include "cli/train_display.hpp"
 #include "cli/version.hpp"
@@ -26,7 +27,8 @@ namespace {
 
 struct TrainOptions {
     JobOptions job;
-    std::string replay;  // directory of the run to replay; empty: none
+    std::string replay;      // directory of the run to replay; empty: none
+    double max_hours = 0.0;  // 0: none
 };
 
 // Whether the run in `run` has done all steps of the job and has its results. When the model goes by another
@@ -156,7 +158,15 @@ double replayed_noise_floor(const std::string& replay) {
                     replay, why));
 }
 
-int train_on_root(Session& session, const std::string& hash, const std::string& replay) {
+std::string stop_reason(const StopTime& time) {
+    const std::string signal = StopSignals::received();
+    return signal.empty() ? time.reached() : signal;
+}
+
+int train_on_root(Session& session,
+                  const std::string& hash,
+                  const std::string& replay,
+                  const StopTime& stop_time) {
     const Job& job = session.job();
     RunDirectory run(job.run_dir);
     const auto store = make_hdf5_store(run.steps_path(), hash);
@@ -206,7 +216,9 @@ int train_on_root(Session& session, const std::string& hash, const std::string& 
     display.holds(session.replies_held());
     const StepHeader header{.program_version = fmt::format("{} {}", kVersion, kGitRevision),
                             .job_hash = hash};
-    display.finished(train(context, run, *store, header, probed, display));
+    StopSignals::defer();  // until here there was nothing that ending in order would save
+    display.finished(train(context, run, *store, header, probed, display,
+                           [&stop_time] { return stop_reason(stop_time); }));
     return 0;
 }
 
@@ -223,6 +235,7 @@ void check_examples_left(const Session& session) {
 }
 
 int run_train(Communicator& comm, const TrainOptions& options) {
+    const StopTime stop_time(options.max_hours);
     std::string hash;
     bool complete = false;
     const auto check = [&](Session& session) {
@@ -251,7 +264,12 @@ int run_train(Communicator& comm, const TrainOptions& options) {
     }
     session.start(ModelsWanted::both,
                   {.keeps_replies = options.replay.empty(), .replayed_run = options.replay});
-    return session.run([&] { return train_on_root(session, hash, options.replay); }, stdout);
+    if (comm.rank() != 0) {
+        session.engine().ask_to_halt_when(StopSignals::received);
+        StopSignals::defer();
+    }
+    return session.run([&] { return train_on_root(session, hash, options.replay, stop_time); },
+                       stdout);
 }
 
 }  // namespace
@@ -264,12 +282,20 @@ void add_train_command(CLI::App& app, Chosen& chosen) {
     command->add_option("--replay", options->replay,
                         "Take all replies of model servers from the journal of this run "
                         "directory; nothing is sent");
+    command
+        ->add_option("--max-hours", options->max_hours,
+                     "Save and stop before this process has run for so long: exit code 75, "
+                     "submit again")
+        ->check(CLI::PositiveNumber);
     command->footer(
-        "The same command resumes an interrupted run, on any number of ranks.\n"
+        "The same command resumes an interrupted run, on any number of ranks. SIGUSR1, SIGTERM "
+        "and SIGINT, and a minute before its end the Slurm job, make it save and stop: exit code "
+        "75, submit again.\n"
         "Example:  mpirun -n 2 dln train jobs/quickstart.json --set /seed=2\n"
         "Replay:   dln train jobs/nav.json --set /run_dir=../runs/again --replay runs/nav");
     command->callback([options, &chosen] {
         chosen = [options] {
+            const StopSignals signals;  // before MPI starts: from then on signals are forwarded
             return run_on_ranks([&](Communicator& comm) { return run_train(comm, *options); });
         };
     });

@@ -101,23 +101,24 @@ void Engine::end_turn(bool progress, bool busy) {
 
 void Engine::run(TaskGraph& graph) {
     DLN_ASSERT(comm_.rank() == 0, "rank {} runs a graph", comm_.rank());
+    DLN_ASSERT(!has_left_units_, "graph {} after one that was halted at once", graphs_);
     Root root(comm_, graph, runner_, next_unit_, graphs_++);
-    bool halted = false;
+    Halt halt = Halt::no;
     while (!root.done()) {
         if (on_turn_) on_turn_(root.progress());
         root.set_windows();
         bool progress = root.expand_ready();
         progress |= root.receive();
         // With what has just been received, before more is handed out.
-        halted = halted || (halt_when_ && halt_when_(root.progress()));
-        if (halted && root.nothing_is_under_way()) break;
-        if (!halted) {
+        if (halt_when_) halt = std::max(halt, halt_when_(root.progress()));
+        if (halt == Halt::at_once || (halt != Halt::no && root.nothing_is_under_way())) break;
+        if (halt == Halt::no) {
             progress |= root.hand_out([this](const Root::Own& own) {
                 accept(own.id, own.task, own.first_cell, own.payload);
             });
         }
         is_waited_for_ = root.waits_for_sum();
-        has_more_ = !halted && root.has_more();
+        has_more_ = halt == Halt::no && root.has_more();
         for (UnitRunner::Finished& unit : advance_runner()) {
             held_.erase(unit.id);
             root.unit_finished(0, unit.id, std::move(unit.result));
@@ -129,6 +130,7 @@ void Engine::run(TaskGraph& graph) {
     }
     next_unit_ = root.next_unit();
     tables_.clear();
+    has_left_units_ = !root.done() && !root.nothing_is_under_way();
     if (!root.done()) throw EngineHalted(root.progress());
 }
 
@@ -136,6 +138,7 @@ void Engine::serve() {
     DLN_ASSERT(comm_.rank() != 0, "rank 0 does not serve");
     for (;;) {
         bool progress = false;
+        tell_wish_to_halt();
         is_waited_for_ = !sums_.empty();
         has_more_ = false;
         for (std::size_t taken = 0; !has_more_;) {
@@ -176,6 +179,14 @@ bool Engine::advance_and_report() {
         held_.clear();
     }
     return finished;
+}
+
+void Engine::tell_wish_to_halt() {
+    if (!ask_to_halt_) return;
+    const std::string why = ask_to_halt_();
+    if (why.empty()) return;
+    comm_.send(0, wire::encode_wish_to_halt(why));
+    ask_to_halt_ = {};
 }
 
 BackendCounts Engine::total_counts() {

@@ -76,6 +76,10 @@ bool Root::receive() {
         if (const auto failure = wire::failure_of(message->bytes)) {
             throw BackendError(fmt::format("rank {}: {}", message->source, *failure));
         }
+        if (const auto why = wire::wish_to_halt_of(message->bytes)) {
+            progress_.halt_asked = fmt::format("rank {}: {}", message->source, *why);
+            continue;
+        }
         auto [id, result] = wire::decode_result(message->bytes);
         unit_finished(message->source, id, std::move(result));
     }

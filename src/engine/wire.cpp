@@ -52,14 +52,27 @@ std::pair<std::uint64_t, UnitResult> decode_result(const std::string& bytes) {
     return {value[0].get<std::uint64_t>(), std::move(result)};
 }
 
-// A byte that begins no array, and so no other message.
+namespace {
+
+// Bytes that begin no array, and so no other message.
 constexpr char kFailureMark = '!';
+constexpr char kHaltMark = '?';
+
+std::optional<std::string> text_behind(char mark, const std::string& bytes) {
+    if (bytes.empty() || bytes.front() != mark) return std::nullopt;
+    return bytes.substr(1);
+}
+
+}  // namespace
 
 std::string encode_failure(const std::string& reason) { return kFailureMark + reason; }
-
 std::optional<std::string> failure_of(const std::string& bytes) {
-    if (bytes.empty() || bytes.front() != kFailureMark) return std::nullopt;
-    return bytes.substr(1);
+    return text_behind(kFailureMark, bytes);
+}
+
+std::string encode_wish_to_halt(const std::string& why) { return kHaltMark + why; }
+std::optional<std::string> wish_to_halt_of(const std::string& bytes) {
+    return text_behind(kHaltMark, bytes);
 }
 
 }  // namespace dln::wire

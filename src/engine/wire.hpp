@@ -34,4 +34,8 @@ struct Order {
 [[nodiscard]] std::string encode_failure(const std::string& reason);
 [[nodiscard]] std::optional<std::string> failure_of(const std::string& bytes);
 
+/// To rank 0: the sender wants all ranks to halt, with the reason. wish_to_halt_of() gives nothing for others.
+[[nodiscard]] std::string encode_wish_to_halt(const std::string& why);
+[[nodiscard]] std::optional<std::string> wish_to_halt_of(const std::string& bytes);
+
 }  // namespace dln::wire

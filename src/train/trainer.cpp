@@ -43,13 +43,15 @@ class Training {
              CheckpointStore& store,
              StepHeader header,
              const ProbedBackend& probed,
-             TrainObserver& observer)
+             TrainObserver& observer,
+             const StopRequest& stop)
         : context_(context),
           run_(run),
           store_(store),
           header_(std::move(header)),
           probed_(probed),
           observer_(observer),
+          stop_(stop),
           budget_(context.job) {}
 
     TrainOutcome run() {
@@ -58,16 +60,13 @@ class Training {
             run_.keep_alive();
             observer_.progressed(state_, progress);
         });
-        // Only replies that a journal keeps are not lost with the step under way.
-        if (budget_.is_limited() && uses_servers(context_.job)) {
-            context_.engine.halt_when([this](const EngineProgress& progress) {
-                return budget_.is_spent_by(spent_with(progress));
-            });
-        }
+        context_.engine.halt_when(
+            [this](const EngineProgress& progress) { return halt_for(progress); });
         TrainOutcome outcome;
         try {
             outcome = run_to_the_end();
         } catch (const EngineHalted& halted) {
+            if (!asked_to_stop_.empty()) stop_as_asked(halted.progress());
             stop(spent_with(halted.progress()));
         }
         context_.engine.on_turn({});
@@ -79,7 +78,7 @@ class Training {
     TrainOutcome run_to_the_end() {
         begin();
         while (state_.steps_done < context_.job.train.steps) {
-            stop_if_spent();
+            stop_if_due();
             step();
             if (state_.steps_done % context_.job.train.eval_every == 0 || is_last()) evaluate_dev();
             save();
@@ -98,9 +97,43 @@ class Training {
         return spending_of(usage, backward, seconds_before_ + seconds_since(start_));
     }
 
-    void stop_if_spent() {
+    void stop_if_due() {
+        if (is_asked_to_stop({})) stop_as_asked({});
         const Spending spent = spent_with({});
         if (budget_.is_spent_by(spent)) stop(spent);
+    }
+
+    [[nodiscard]] Halt halt_for(const EngineProgress& progress) {
+        if (is_asked_to_stop(progress)) {
+            return Clock::now() - asked_to_stop_at_ > kStopGrace ? Halt::at_once
+                                                                 : Halt::after_units;
+        }
+        // Only replies that a journal keeps are not lost with the step under way.
+        const bool is_spent = budget_.is_limited() && uses_servers(context_.job) &&
+                              budget_.is_spent_by(spent_with(progress));
+        return is_spent ? Halt::after_units : Halt::no;
+    }
+
+    // Once asked, always asked.
+    [[nodiscard]] bool is_asked_to_stop(const EngineProgress& progress) {
+        if (asked_to_stop_.empty()) {
+            asked_to_stop_ = progress.halt_asked;
+            if (asked_to_stop_.empty() && stop_) asked_to_stop_ = stop_();
+            asked_to_stop_at_ = Clock::now();
+        }
+        return !asked_to_stop_.empty();
+    }
+
+    // What is under way is done again, but for what the journal keeps: only with that it has been used.
+    [[noreturn]] void stop_as_asked(const EngineProgress& under_way) {
+        const bool is_kept = uses_servers(context_.job);
+        run_.write_file(kSpentFile, spent_json(saved_step_,
+                                               spent_with(is_kept ? under_way : EngineProgress{})));
+        throw StoppedError(fmt::format(
+            "{}: stopped ({}) with {} of {} steps complete{}. Run the same command again to go on.",
+            context_.job.path, asked_to_stop_, std::max<std::int64_t>(saved_step_, 0),
+            context_.job.train.steps,
+            is_kept ? "; what was paid for behind them is in the journal" : ""));
     }
 
     [[noreturn]] void stop(const Spending& spent) {
@@ -216,7 +249,7 @@ class Training {
     TrainOutcome finish() {
         TrainOutcome outcome{.parameters = best_parameters(state_), .state = state_};
         if (!context_.splits[kTestSplit].empty()) {
-            stop_if_spent();
+            stop_if_due();
             std::vector<NetworkParameters> both{outcome.parameters,
                                                 context_.network.initial_parameters()};
             if (both[0] == both[1]) both.pop_back();
@@ -256,6 +289,9 @@ class Training {
     StepHeader header_;
     ProbedBackend probed_;
     TrainObserver& observer_;
+    const StopRequest& stop_;
+    std::string asked_to_stop_;  // why; empty: it was not
+    Clock::time_point asked_to_stop_at_;
     Budget budget_;
     Clock::time_point start_ = Clock::now();
     double seconds_before_ = 0.0;   // of the run's earlier processes
@@ -275,8 +311,9 @@ TrainOutcome train(const TrainContext& context,
                    CheckpointStore& store,
                    const StepHeader& header,
                    const ProbedBackend& probed,
-                   TrainObserver& observer) {
-    return Training(context, run, store, header, probed, observer).run();
+                   TrainObserver& observer,
+                   const StopRequest& stop) {
+    return Training(context, run, store, header, probed, observer, stop).run();
 }
 
 void check_trainable(const Job& job) {

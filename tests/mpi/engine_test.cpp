@@ -140,7 +140,9 @@ TEST(EngineOverRanks, HaltCountsAllRanksAndLeavesNoUnitUnderWay) {
     on_root(engine, [&] {
         TaskGraph graph;
         for (int i = 0; i < 20; ++i) graph.add(task_of(fake_units(10, 2), 20));
-        engine.halt_when([](const EngineProgress& progress) { return progress.usage.calls >= 50; });
+        engine.halt_when([](const EngineProgress& progress) {
+            return progress.usage.calls >= 50 ? Halt::after_units : Halt::no;
+        });
         try {
             engine.run(graph);
             FAIL() << "not halted";
@@ -155,6 +157,26 @@ TEST(EngineOverRanks, HaltCountsAllRanksAndLeavesNoUnitUnderWay) {
         const TaskId task = next.add(task_of(fake_units(12, 2), 24));
         engine.run(next);
         EXPECT_EQ(next.result(task).table, fake_table(12, 2));
+    });
+}
+
+TEST(EngineOverRanks, WishOfOneRankHaltsAllThoughTheirUnitsNeverEnd) {
+    if (world().size() == 1) GTEST_SKIP() << "rank 0 asks itself";
+    testing::StuckRunner runner;
+    Engine engine(world(), runner);
+    const bool is_last = world().rank() == world().size() - 1;
+    engine.ask_to_halt_when([is_last] { return std::string(is_last ? "SIGUSR1" : ""); });
+    on_root(engine, [&] {
+        TaskGraph graph;
+        graph.add(task_of(fake_units(20, 1), 20));
+        std::string asked;
+        engine.halt_when([&asked](const EngineProgress& progress) {
+            asked = progress.halt_asked;
+            return asked.empty() ? Halt::no : Halt::at_once;
+        });
+        EXPECT_THROW(engine.run(graph), EngineHalted);
+        EXPECT_EQ(asked, "rank " + std::to_string(world().size() - 1) + ": SIGUSR1");
+        EXPECT_EQ(engine.total_counts(), runner.counts()) << "ranks still serve";
     });
 }
 

@@ -32,9 +32,19 @@ struct EngineProgress {
     std::size_t units_done = 0;
     Usage usage;           ///< of the units that are done
     Usage backward_usage;  ///< the backward model's part of it, where that has a backend of its own
+    std::string
+        halt_asked;  ///< why another rank wants all to halt, see ask_to_halt_when(); empty: none does
 };
 
-/// Thrown by Engine::run() when halt_when() ended it. No unit is under way any more, on any rank.
+/// Whether and how run() ends before its graph is complete.
+enum class Halt {
+    no,
+    after_units,  ///< no more units are given out; those under way end
+    at_once,  ///< and those are not waited for: what they come to is lost, and no other graph can be run
+};
+
+/// Thrown by Engine::run() when halt_when() ended it. Unless that was at once, no unit is under way any more,
+/// on any rank.
 class EngineHalted : public std::exception {
   public:
     explicit EngineHalted(EngineProgress progress) : progress_(progress) {}
@@ -59,11 +69,14 @@ class Engine {
     void run(TaskGraph& graph);
     /// Ranks other than 0: computes units until rank 0 calls stop_serving().
     void serve();
+    /// Ranks other than 0: asked on every turn of serve()'s loop, so it must be cheap. The first text that is not
+    /// empty is told to rank 0 (EngineProgress::halt_asked), which decides.
+    void ask_to_halt_when(std::function<std::string()> why) { ask_to_halt_ = std::move(why); }
     /// Rank 0 only: called on every turn of run()'s loop, so it must be cheap.
     void on_turn(std::function<void(const EngineProgress&)> call) { on_turn_ = std::move(call); }
-    /// Rank 0 only: asked on every turn of run()'s loop, so it must be cheap. Once it says true, no more
-    /// units are given out; those under way end, and run() throws EngineHalted if others are left.
-    void halt_when(std::function<bool(const EngineProgress&)> call) {
+    /// Rank 0 only: asked on every turn of run()'s loop, so it must be cheap. Once it says to halt, that
+    /// cannot be taken back, and run() throws EngineHalted unless nothing is left to compute.
+    void halt_when(std::function<Halt(const EngineProgress&)> call) {
         halt_when_ = std::move(call);
     }
     /// Rank 0 only: what became of the calls of all ranks, since each began. The other ranks must be in
@@ -81,6 +94,7 @@ class Engine {
     void accept(std::uint64_t id, TaskId task, std::size_t first_cell, const std::string& payload);
     [[nodiscard]] std::vector<UnitRunner::Finished> advance_runner();
     [[nodiscard]] bool advance_and_report();
+    void tell_wish_to_halt();
     void keep_cells(const Held& held, const std::vector<std::int64_t>& cells);
     [[nodiscard]] std::vector<std::int64_t> take_table(TaskId task, std::size_t cells);
     void end_sums();
@@ -95,13 +109,16 @@ class Engine {
     std::vector<std::unique_ptr<PendingSum>> sums_;  // of ranks other than 0
     EngineTimes times_;
     std::function<void(const EngineProgress&)> on_turn_;
-    std::function<bool(const EngineProgress&)> halt_when_;
+    std::function<Halt(const EngineProgress&)> halt_when_;
+    std::function<std::string()> ask_to_halt_;  // of ranks other than 0; empty once it was told
     std::uint64_t next_unit_ = 0;
     std::uint64_t graphs_ = 0;
     int ranks_per_core_;
     bool is_waited_for_ = false;  ///< a sum is under way
     bool has_more_ = false;       ///< units to take as soon as those that are held have gone on
     bool has_failed_ = false;     // on this rank, which is not 0: it takes no units any more
+    bool has_left_units_ =
+        false;  // on rank 0: units of a graph that was halted at once are still under way
     int idle_rounds_ = 0;
     int quiet_rounds_ = 0;
 };

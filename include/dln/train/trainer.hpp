@@ -2,12 +2,14 @@
 // Training from start, or from the newest usable step file, to the end: step, evaluate on dev, remember,
 // save; then the test evaluation. Rank 0 only; the other ranks serve its engine.
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
 
 #include "dln/engine/budget.hpp"
+#include "dln/error.hpp"
 #include "dln/report/statistics.hpp"
 #include "dln/store/checkpoint_store.hpp"
 #include "dln/store/run_directory.hpp"
@@ -50,17 +52,32 @@ struct ProbedBackend {
     Usage backward_used;  ///< the backward model's part, where the job has one
 };
 
+/// Why the run should stop now, e.g. "SIGUSR1"; empty: it should not. Asked often, so it must be cheap.
+using StopRequest = std::function<std::string()>;
+
+/// How long calls that are under way are waited for when a run is asked to stop. Those of model servers may take
+/// longer; their replies are lost then.
+inline constexpr std::chrono::seconds kStopGrace{5};
+
+/// The run was asked to stop, and did: the newest step file and the journal are what to go on from.
+class StoppedError : public Error {
+  public:
+    explicit StoppedError(const std::string& message) : Error(ExitCode::submit_again, message) {}
+};
+
 /// Runs the job to its end. `program_version` goes into step files; `ranks` into their timing. Throws
 /// UsageError for a network that cannot be trained (yet), CheckpointError when step files are there but
 /// none can be used, Error when the disk refuses a step file, BudgetError when the job's budget is spent
 /// and work is left: then the newest step file, the journal and spent.json are what to go on from. Where
-/// there is no journal the step under way is completed first.
+/// there is no journal the step under way is completed first. Throws StoppedError when `stop`, or another rank
+/// (Engine::ask_to_halt_when), asks for it before the end, no later than kStopGrace afterwards.
 [[nodiscard]] TrainOutcome train(const TrainContext& context,
                                  RunDirectory& run,
                                  CheckpointStore& store,
                                  const StepHeader& header,
                                  const ProbedBackend& probed,
-                                 TrainObserver& observer);
+                                 TrainObserver& observer,
+                                 const StopRequest& stop = {});
 
 /// Throws BudgetError when earlier processes of the run have spent the job's budget. Before any model call;
 /// throws as load_newest does.

@@ -130,7 +130,9 @@ TEST_F(EngineTest, EachUnitIsComputedOnceOverSeveralGraphs) {
 
 TEST_F(EngineTest, HaltedRunEndsWhatIsUnderWayAndGivesOutNothingMore) {
     graph().add(task_of(fake_units(50, 1), 50));
-    engine().halt_when([](const EngineProgress& progress) { return progress.usage.calls >= 10; });
+    engine().halt_when([](const EngineProgress& progress) {
+        return progress.usage.calls >= 10 ? Halt::after_units : Halt::no;
+    });
     try {
         run();
         FAIL() << "not halted";
@@ -146,7 +148,9 @@ TEST_F(EngineTest, HaltedRunEndsWhatIsUnderWayAndGivesOutNothingMore) {
 TEST_F(EngineTest, HaltAtTheLastUnitLetsTheGraphComplete) {
     const TaskId task = graph().add(task_of(fake_units(20, 3), 60));
     const TaskId after = graph().add(task_of({}, 1, {task}));
-    engine().halt_when([](const EngineProgress& progress) { return progress.units_done == 20; });
+    engine().halt_when([](const EngineProgress& progress) {
+        return progress.units_done == 20 ? Halt::after_units : Halt::no;
+    });
     run();
     EXPECT_EQ(graph().result(task).table, fake_table(20, 3));
     EXPECT_THAT(graph().result(after).table, ElementsAre(0));
@@ -154,7 +158,7 @@ TEST_F(EngineTest, HaltAtTheLastUnitLetsTheGraphComplete) {
 
 TEST_F(EngineTest, HaltedFromTheBeginningComputesNothing) {
     graph().add(task_of(fake_units(5, 1), 5));
-    engine().halt_when([](const EngineProgress&) { return true; });
+    engine().halt_when([](const EngineProgress&) { return Halt::after_units; });
     EXPECT_THROW(run(), EngineHalted);
     EXPECT_THAT(runner().order(), IsEmpty());
 }
@@ -205,13 +209,41 @@ TEST(EngineWithTwoModels, NoUnitWaitsBehindThoseOfTheOtherModel) {
 
 TEST_F(EngineTest, AnotherGraphRunsAfterAHalt) {
     graph().add(task_of(fake_units(20, 1), 20));
-    engine().halt_when([](const EngineProgress& progress) { return progress.units_done >= 3; });
+    engine().halt_when([](const EngineProgress& progress) {
+        return progress.units_done >= 3 ? Halt::after_units : Halt::no;
+    });
     EXPECT_THROW(run(), EngineHalted);
     engine().halt_when({});
     TaskGraph graph;
     const TaskId task = graph.add(task_of(fake_units(5, 2), 10));
     engine().run(graph);
     EXPECT_EQ(graph.result(task).table, fake_table(5, 2));
+}
+
+TEST_F(EngineTest, HaltIsNotTakenBack) {
+    graph().add(task_of(fake_units(20, 1), 20));
+    int asked = 0;
+    engine().halt_when(
+        [&asked](const EngineProgress&) { return ++asked == 2 ? Halt::after_units : Halt::no; });
+    EXPECT_THROW(run(), EngineHalted);
+    EXPECT_GT(asked, 2);
+}
+
+TEST(HaltedEngine, DoesNotWaitForUnitsUnderWayWhenHaltedAtOnce) {
+    const auto comm = make_local_communicator();
+    testing::StuckRunner runner;
+    Engine engine(*comm, runner);
+    TaskGraph graph;
+    graph.add(task_of(fake_units(5, 1), 5));
+    int turns = 0;
+    engine.halt_when([&turns](const EngineProgress&) {
+        ++turns;
+        return turns < 3 ? Halt::no : turns < 6 ? Halt::after_units : Halt::at_once;
+    });
+    EXPECT_THROW(engine.run(graph), EngineHalted);
+    EXPECT_EQ(turns, 6);
+    TaskGraph next;
+    EXPECT_THROW(engine.run(next), InternalError) << "its units would get the old ones' results";
 }
 
 TEST_F(EngineTest, EmptyGraphEndsAtOnce) {

@@ -98,4 +98,10 @@ class FakeRunner : public UnitRunner {
     std::vector<std::uint64_t> order_;
 };
 
+/// Its units never end.
+class StuckRunner : public FakeRunner {
+  public:
+    std::vector<Finished> advance(std::chrono::milliseconds /*wait*/) override { return {}; }
+};
+
 }  // namespace dln::testing

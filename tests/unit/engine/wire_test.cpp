@@ -119,6 +119,13 @@ TEST(Wire, FailureIsToldFromAResult) {
         EXPECT_EQ(wire::failure_of(wire::encode_failure(text)), text);
     }
     EXPECT_EQ(wire::failure_of(wire::encode_result(33, {})), std::nullopt);
+    EXPECT_EQ(wire::failure_of(wire::encode_wish_to_halt("why")), std::nullopt);
+}
+
+TEST(Wire, WishToHaltIsToldFromOtherMessages) {
+    EXPECT_EQ(wire::wish_to_halt_of(wire::encode_wish_to_halt("SIGUSR1")), "SIGUSR1");
+    EXPECT_EQ(wire::wish_to_halt_of(wire::encode_failure("why")), std::nullopt);
+    EXPECT_EQ(wire::wish_to_halt_of(wire::encode_result(33, {})), std::nullopt);
 }
 
 }  // namespace

@@ -73,7 +73,7 @@ class TrainTest : public ::testing::Test {
         run.create("{}\n", "hash", {.forward = "model"});
         Trained result;
         result.outcome = train(bench.context(), run, store, StepHeader{.job_hash = "hash"},
-                               {.noise_floor = noise_floor_}, result.observer);
+                               {.noise_floor = noise_floor_}, result.observer, stop_);
         result.metrics = testing::read_bytes(run.metrics_path());
         return result;
     }
@@ -83,6 +83,7 @@ class TrainTest : public ::testing::Test {
     std::vector<std::string> replies_;  // none: by hash
     ScriptedOptions options_;
     double noise_floor_ = 0.0;
+    StopRequest stop_;
 
   private:
     testing::TemporaryDirectory directory_;
@@ -117,6 +118,28 @@ TEST_F(ResumeTest, ResumedSearchOfWordsEqualsTheUninterruptedOne) {
     job_.train.proposals.templates.push_back({.name = "words"});
     job_.train.candidates = 9;
     expect_equal_from_any_step();
+}
+
+TEST_F(ResumeTest, AskedToStopAtAnyTimeAndStartedAgainEqualsTheUninterruptedRun) {
+    int asked = 0;
+    stop_ = [&asked] { return ++asked, std::string(); };
+    const auto whole = make_memory_store();
+    const Trained uninterrupted = train_into(*whole);
+    const int all = asked;
+    ASSERT_GT(all, 40);
+    for (int last = 1; last < all; last += all / 20) {
+        const auto store = make_memory_store();
+        asked = 0;
+        stop_ = [&asked, last] { return std::string(++asked == last ? "SIGUSR1" : ""); };
+        EXPECT_THAT([&] { (void)train_into(*store); },
+                    ThrowsMessage<StoppedError>(
+                        AllOf(HasSubstr("stopped (SIGUSR1)"), HasSubstr("of 4 steps complete"))));
+        EXPECT_EQ(asked, last) << "once asked, always asked";
+        stop_ = {};
+        const Trained resumed = train_into(*store);
+        EXPECT_EQ(digests(*store), digests(*whole)) << "asked at " << last;
+        EXPECT_TRUE(resumed.outcome.state == uninterrupted.outcome.state) << "asked at " << last;
+    }
 }
 
 void ResumeTest::expect_equal_from_any_step() {
