@@ -1,5 +1,7 @@
 // dln train: starts, resumes, or says that the run is complete.
 
+#include "cli/train.hpp"
+
 #include <filesystem>
 #include <memory>
 
@@ -163,11 +165,9 @@ std::string stop_reason(const StopTime& time) {
     return signal.empty() ? time.reached() : signal;
 }
 
-int train_on_root(Session& session,
-                  const std::string& hash,
-                  const std::string& replay,
-                  const StopTime& stop_time) {
+int train_on_root(Session& session, const std::string& hash, const Training& training) {
     const Job& job = session.job();
+    const std::string& replay = training.replay;
     RunDirectory run(job.run_dir);
     const auto store = make_hdf5_store(run.steps_path(), hash);
     const bool is_new = !run.holds_run();
@@ -208,7 +208,7 @@ int train_on_root(Session& session,
                                .batches = batches,
                                .proposer = proposer,
                                .posterior = posterior};
-    TrainDisplay display(job, session.comm().size());
+    TrainDisplay display(job, session.comm().size(), training.output);
     display.begin(info.description, has_backward ? backward.description : std::string(),
                   session.splits()[kTrainSplit].size(), session.splits()[kDevSplit].size(),
                   session.splits()[kTestSplit].size());
@@ -218,7 +218,7 @@ int train_on_root(Session& session,
                             .job_hash = hash};
     StopSignals::defer();  // until here there was nothing that ending in order would save
     display.finished(train(context, run, *store, header, probed, display,
-                           [&stop_time] { return stop_reason(stop_time); }));
+                           [&training] { return stop_reason(training.stop_time); }));
     return 0;
 }
 
@@ -234,8 +234,9 @@ void check_examples_left(const Session& session) {
         session.job().path, network.depth() - 1, shown, all, all));
 }
 
-int run_train(Communicator& comm, const TrainOptions& options) {
-    const StopTime stop_time(options.max_hours);
+}  // namespace
+
+int run_training(Communicator& comm, const Training& training) {
     std::string hash;
     bool complete = false;
     const auto check = [&](Session& session) {
@@ -243,7 +244,7 @@ int run_train(Communicator& comm, const TrainOptions& options) {
         check_examples_left(session);
         const RunDirectory run(session.job().run_dir);
         hash = session.hash();
-        if (!options.replay.empty()) check_replayable(session.job(), options.replay);
+        if (!training.replay.empty()) check_replayable(session.job(), training.replay);
         run.check_is_free();
         run.check_belongs_to(hash);
         check_steps_left(run, hash, session.job());
@@ -252,27 +253,32 @@ int run_train(Communicator& comm, const TrainOptions& options) {
         run.check_writable();
         check_budget_left(session.job(), run, *make_hdf5_store(run.steps_path(), hash));
     };
-    Session session(
-        comm, [&] { return read_job(options.job); }, {}, check);
+    Session session(comm, training.read, {}, check);
     complete = comm.broadcast(complete ? "1" : "0") == "1";
     if (complete) {
         if (comm.rank() == 0) {
-            fmt::print("{}: complete after {} steps; results in {}/result.json\n",
+            fmt::print(training.output, "{}: complete after {} steps; results in {}/result.json\n",
                        session.job().name, session.job().train.steps, session.job().run_dir);
         }
         return 0;
     }
     session.start(ModelsWanted::both,
-                  {.keeps_replies = options.replay.empty(), .replayed_run = options.replay});
+                  {.keeps_replies = training.replay.empty(), .replayed_run = training.replay});
     if (comm.rank() != 0) {
         session.engine().ask_to_halt_when(StopSignals::received);
         StopSignals::defer();
     }
-    return session.run([&] { return train_on_root(session, hash, options.replay, stop_time); },
-                       stdout);
+    return session.run(
+        [&] {
+            try {
+                return train_on_root(session, hash, training);
+            } catch (const Error& error) {
+                if (training.failed) training.failed(error);
+                throw;
+            }
+        },
+        training.output);
 }
-
-}  // namespace
 
 void add_train_command(CLI::App& app, Chosen& chosen) {
     auto options = std::make_shared<TrainOptions>();
@@ -296,7 +302,11 @@ void add_train_command(CLI::App& app, Chosen& chosen) {
     command->callback([options, &chosen] {
         chosen = [options] {
             const StopSignals signals;  // before MPI starts: from then on signals are forwarded
-            return run_on_ranks([&](Communicator& comm) { return run_train(comm, *options); });
+            return run_on_ranks([&](Communicator& comm) {
+                return run_training(comm, {.read = [&] { return read_job(options->job); },
+                                           .replay = options->replay,
+                                           .stop_time = StopTime(options->max_hours)});
+            });
         };
     });
 }

@@ -32,14 +32,14 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-template <class... Args>
-void say(fmt::format_string<Args...> form, Args&&... args) {
-    fmt::print(form, std::forward<Args>(args)...);
-    std::fputc('\n', stdout);
-    std::fflush(stdout);  // a batch log is read while the job runs
-}
-
 }  // namespace
+
+template <class... Args>
+void TrainDisplay::say(fmt::format_string<Args...> form, Args&&... args) const {
+    fmt::print(out_, form, std::forward<Args>(args)...);
+    std::fputc('\n', out_);
+    std::fflush(out_);  // a batch log is read while the job runs
+}
 
 std::string describe(const Evaluation& evaluation) {
     std::string text = fmt::format("{} examples", evaluation.examples);
@@ -58,10 +58,11 @@ std::string describe(const Evaluation& evaluation) {
     return text;
 }
 
-TrainDisplay::TrainDisplay(const Job& job, int ranks)
+TrainDisplay::TrainDisplay(const Job& job, int ranks, std::FILE* out)
     : job_(job),
       ranks_(ranks),
-      on_terminal_(::isatty(STDERR_FILENO) == 1),
+      out_(out),
+      on_terminal_(out == stdout && ::isatty(STDERR_FILENO) == 1),
       start_(std::chrono::steady_clock::now()) {}
 
 void TrainDisplay::begin(const std::string& backend,

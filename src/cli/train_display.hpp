@@ -1,11 +1,14 @@
 #pragma once
-// What a person sees of a training run: one line an event on standard output, plain in a batch log; on a
-// terminal a progress line besides.
+// What a person sees of a training run: one line an event, plain in a batch log; on a terminal a progress
+// line besides, where the lines go to standard output.
 
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <optional>
 #include <string>
+
+#include <fmt/format.h>
 
 #include "dln/job/job.hpp"
 #include "dln/train/trainer.hpp"
@@ -14,7 +17,8 @@ namespace dln {
 
 class TrainDisplay : public TrainObserver {
   public:
-    TrainDisplay(const Job& job, int ranks);
+    /// Lines go to `out`, which outlives the display.
+    TrainDisplay(const Job& job, int ranks, std::FILE* out);
     /// The first lines: what is trained on what. `backward` describes the backward model's backend; empty: it
     /// has none of its own.
     void begin(const std::string& backend,
@@ -35,6 +39,8 @@ class TrainDisplay : public TrainObserver {
     void finished(const TrainOutcome& outcome);
 
   private:
+    template <class... Args>
+    void say(fmt::format_string<Args...> form, Args&&... args) const;
     [[nodiscard]] std::string describe_dev(const DevResult& dev) const;
     [[nodiscard]] const std::string& template_name(std::size_t layer,
                                                    const LayerParameters& parameters) const;
@@ -45,6 +51,7 @@ class TrainDisplay : public TrainObserver {
 
     const Job& job_;
     int ranks_;
+    std::FILE* out_;
     bool on_terminal_;
     std::chrono::steady_clock::time_point start_;
     std::int64_t first_step_ = 0;

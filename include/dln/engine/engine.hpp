@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dln/comm/communicator.hpp"
@@ -47,7 +48,7 @@ enum class Halt {
 /// on any rank.
 class EngineHalted : public std::exception {
   public:
-    explicit EngineHalted(EngineProgress progress) : progress_(progress) {}
+    explicit EngineHalted(EngineProgress progress) : progress_(std::move(progress)) {}
     [[nodiscard]] const char* what() const noexcept override { return "the engine was halted"; }
     [[nodiscard]] const EngineProgress& progress() const noexcept { return progress_; }
 
