@@ -6,6 +6,7 @@ templates, batches and proposals' limits, and seeds are 1, 2, 3. Test splits are
 run only. Methods that search have about the requests that DLN-1 has; all are printed.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -157,13 +158,21 @@ def measure(task, spec, folder, runs):
 
 def main():
     options = sys.argv[1:]
-    folder = pathlib.Path(options[options.index("--data") + 1]) if "--data" in options else None
-    tasks = options[options.index("--tasks") + 1].split(",") if "--tasks" in options else TASKS
-    with tempfile.TemporaryDirectory(prefix="dln-bench-") as scratch:
+
+    def given(option):
+        return options[options.index(option) + 1] if option in options else None
+
+    folder = pathlib.Path(given("--data")) if given("--data") else None
+    tasks = given("--tasks").split(",") if given("--tasks") else TASKS
+    # In a folder that stays, runs that a kill interrupted go on, and those that are complete are not made again.
+    runs = contextlib.nullcontext(given("--runs")) if given("--runs") else tempfile.TemporaryDirectory(prefix="dln-bench-")  # fmt: skip
+    with runs as scratch:
         scratch = pathlib.Path(scratch)
+        scratch.mkdir(parents=True, exist_ok=True)
+        polarity = JOBS.parent / "build" / "data" / "polarity"
         for split in ("train", "dev", "test"):
-            made = JOBS.parent / "build" / "data" / "polarity" / f"{split}.jsonl"
-            (scratch / f"polarity.{split}.jsonl").symlink_to(made)
+            with contextlib.suppress(FileExistsError):
+                (scratch / f"polarity.{split}.jsonl").symlink_to(polarity / f"{split}.jsonl")
         for task in tasks:
             where = scratch if task == "polarity" else folder
             if where is None or not (where / f"{task}.test.jsonl").exists():
