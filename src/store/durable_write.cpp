@@ -1,15 +1,18 @@
 #include "dln/store/durable_write.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <span>
 #include <system_error>
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "dln/error.hpp"
+#include "dln/store/failpoint.hpp"
 
 #include "store/file_descriptor.hpp"
 #include "store/process_identity.hpp"
@@ -37,7 +40,29 @@ class TemporaryFile {
     std::string path_;
 };
 
-void ignore_point(const char* /*point*/) {}
+/// Whose failpoints a write to `path` passes; empty for files that are not of a run.
+std::string_view failpoint_file(const std::string& path) {
+    const std::string name = std::filesystem::path(path).filename().string();
+    if (name.ends_with(".h5")) return "step";
+    if (name.ends_with("server.json")) return "server.json";
+    for (const auto& files : {std::span<const std::string_view>(kReplacedFiles),
+                              std::span<const std::string_view>(kAppendedFiles)}) {
+        const auto found = std::ranges::find(files, name);
+        if (found != files.end()) return *found;
+    }
+    return {};
+}
+
+void write_all_or_half(FileDescriptor& file,
+                       std::string_view bytes,
+                       std::string_view failpoints_of,
+                       std::string_view half) {
+    if (is_failpoint_due(failpoints_of, half)) {
+        file.write_all(bytes.substr(0, bytes.size() / 2));
+        kill_at_failpoint();
+    }
+    file.write_all(bytes);
+}
 
 std::string directory_of(const std::string& path) {
     const std::string parent = std::filesystem::path(path).parent_path().string();
@@ -69,31 +94,37 @@ bool is_stale_temporary(const std::filesystem::directory_entry& entry) {
 
 }  // namespace
 
-void durable_write(const std::string& path, std::string_view bytes, PassingPoint passing) {
-    const PassingPoint point = passing == nullptr ? ignore_point : passing;
+void durable_write(const std::string& path, std::string_view bytes) {
+    const std::string_view of = failpoint_file(path);
+    failpoint(of, "before_open");
     const std::string temporary_path =
         fmt::format("{}{}{}-{}", path, kTemporaryMark, host_name(), ::getpid());
     TemporaryFile temporary(temporary_path);
     FileDescriptor file(temporary.path(), O_WRONLY | O_CREAT | O_TRUNC);
-    point("after_open");
-    file.write_all(bytes);
-    point("after_write");
+    failpoint(of, "after_open");
+    write_all_or_half(file, bytes, of, "half_written");
+    failpoint(of, "after_write");
     file.sync();
+    failpoint(of, "after_fsync");
     file.close();
-    point("after_close");
-    point("before_rename");
+    failpoint(of, "after_close");
     if (std::rename(temporary.path().c_str(), path.c_str()) != 0) {
         throw_errno(path, "rename");
     }
     temporary.release();
-    point("after_rename");
+    failpoint(of, "after_rename");
     sync_directory(directory_of(path));
+    failpoint(of, "after_directory_fsync");
 }
 
 void durable_append(const std::string& path, std::string_view bytes) {
+    const std::string_view of = failpoint_file(path);
+    failpoint(of, "before_append");
     FileDescriptor file(path, O_WRONLY | O_CREAT | O_APPEND);
-    file.write_all(bytes);
+    write_all_or_half(file, bytes, of, "half_appended");
+    failpoint(of, "after_append");
     file.sync();
+    failpoint(of, "after_append_fsync");
     file.close();
 }
 

@@ -1,26 +1,138 @@
 #include "dln/store/failpoint.hpp"
 
+#include <algorithm>
+#include <charconv>
 #include <csignal>
 #include <cstdlib>
-#include <string_view>
+#include <optional>
+#include <span>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include "dln/error.hpp"
 
 namespace dln {
+namespace {
 
-void failpoint(const char* name) {
-    const char* wanted = std::getenv("DLN_FAILPOINT");
-    if (wanted == nullptr) {
-        return;
+constexpr const char* kVariable = "DLN_FAILPOINT";
+constexpr const char* kLogVariable = "DLN_FAILPOINT_LOG";
+
+struct WantedKill {
+    std::string_view point;
+    int passing = 1;
+    std::optional<int> rank;
+};
+
+std::optional<int> number_in(std::string_view text) {
+    int number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const bool is_whole = error == std::errc() && end == text.data() + text.size();
+    return is_whole ? std::optional(number) : std::nullopt;
+}
+
+/// nullopt when `text` is not "<point>[:<n>][@<rank>]".
+std::optional<WantedKill> parse(std::string_view text) {
+    WantedKill wanted;
+    if (const std::size_t at = text.find('@'); at != std::string_view::npos) {
+        wanted.rank = number_in(text.substr(at + 1));
+        if (!wanted.rank || *wanted.rank < 0) return std::nullopt;
+        text = text.substr(0, at);
     }
-    const std::string_view text(wanted);
-    const std::size_t colon = text.find(':');
-    if (text.substr(0, colon) != name) {
-        return;
+    if (const std::size_t colon = text.find(':'); colon != std::string_view::npos) {
+        const auto passing = number_in(text.substr(colon + 1));
+        if (!passing || *passing < 1) return std::nullopt;
+        wanted.passing = *passing;
+        text = text.substr(0, colon);
     }
-    const char* count = colon == std::string_view::npos ? "1" : wanted + colon + 1;
-    static long passed = 0;
-    if (++passed == std::strtol(count, nullptr, 10)) {
-        std::raise(SIGKILL);
+    wanted.point = text;
+    return wanted;
+}
+
+/// As the launcher says; the store knows no communicator.
+int rank_of_this_process() {
+    for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"}) {
+        if (const char* value = std::getenv(name)) return number_in(value).value_or(0);
     }
+    return 0;
+}
+
+void log_passing(const char* path, const std::string& point) {
+    const int file = ::open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (file < 0) return;
+    const std::string line = fmt::format("{} {}\n", rank_of_this_process(), point);
+    static_cast<void>(::write(file, line.data(), line.size()));
+    ::close(file);
+}
+
+bool is_any_variable_set() {
+    return std::getenv(kVariable) != nullptr || std::getenv(kLogVariable) != nullptr;
+}
+
+/// Counts a passing; true when it is the one to be killed at.
+bool is_due(const std::string& point) {
+    if (const char* path = std::getenv(kLogVariable)) log_passing(path, point);
+    const char* text = std::getenv(kVariable);
+    const auto wanted = text == nullptr ? std::nullopt : parse(text);
+    if (!wanted || wanted->point != point ||
+        wanted->rank.value_or(rank_of_this_process()) != rank_of_this_process()) {
+        return false;
+    }
+    static int passed = 0;
+    return ++passed == wanted->passing;
+}
+
+std::string name_of(std::string_view file, std::string_view instant) {
+    return fmt::format("{}.{}", file, instant);
+}
+
+}  // namespace
+
+std::vector<std::string> failpoint_names() {
+    std::vector<std::string> names;
+    const auto add = [&names](std::span<const std::string_view> files,
+                              std::span<const std::string_view> instants) {
+        for (const std::string_view file : files) {
+            for (const std::string_view instant : instants) names.push_back(name_of(file, instant));
+        }
+    };
+    add(kReplacedFiles, kInstantsOfReplacement);
+    add(kAppendedFiles, kInstantsOfAppend);
+    add(kRemovedFiles, kInstantsOfRemoval);
+    names.insert(names.end(), kOtherPoints.begin(), kOtherPoints.end());
+    return names;
+}
+
+void check_failpoint() {
+    const char* text = std::getenv(kVariable);
+    if (text == nullptr) return;
+    const std::vector<std::string> names = failpoint_names();
+    const auto wanted = parse(text);
+    if (wanted && std::ranges::find(names, wanted->point) != names.end()) return;
+    throw UsageError(fmt::format(
+        "{}={}: {}. Expected <point>[:<n>][@<rank>], n from 1, rank from 0, with one of the points "
+        "{}",
+        kVariable, text, wanted ? "there is no such point" : "the number or the rank is none",
+        fmt::join(names, ", ")));
+}
+
+void failpoint(std::string_view point) {
+    if (is_any_variable_set() && is_due(std::string(point))) kill_at_failpoint();
+}
+
+void failpoint(std::string_view file, std::string_view instant) {
+    if (is_failpoint_due(file, instant)) kill_at_failpoint();
+}
+
+bool is_failpoint_due(std::string_view file, std::string_view instant) {
+    return !file.empty() && is_any_variable_set() && is_due(name_of(file, instant));
+}
+
+void kill_at_failpoint() {
+    std::raise(SIGKILL);
+    std::abort();  // not reached
 }
 
 }  // namespace dln

@@ -45,7 +45,7 @@ class Hdf5Store final : public CheckpointStore {
         complete.digest = document.digest();
         const std::string path = path_of(header.step);
         try {
-            durable_write(path, encode_step(complete, document), failpoint);
+            durable_write(path, encode_step(complete, document));
         } catch (const h5::Failure& failure) {
             throw InternalError(fmt::format("{}: {}", path, failure.what()));
         }
@@ -103,7 +103,9 @@ class Hdf5Store final : public CheckpointStore {
     void prune(const KeepRule& rule) override {
         for (const std::int64_t step : steps_to_remove(steps(), rule)) {
             std::error_code failure;  // what cannot be removed costs space, not correctness
+            failpoint("step.before_remove");
             std::filesystem::remove(path_of(step), failure);
+            failpoint("step.after_remove");
         }
     }
 

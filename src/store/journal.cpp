@@ -254,7 +254,7 @@ void Journal::put(const PaidRequest& request, std::string_view reply) {
     own_size_ += line.size();
     ++counts_.held;
     ++counts_.written;
-    failpoint("after_journal_line");
+    failpoint("journal.after_line");
 }
 
 void Journal::append(std::string_view line) {
@@ -262,6 +262,10 @@ void Journal::append(std::string_view line) {
         make_own_file();
     }
     has_unsynced_ = true;
+    if (is_failpoint_due("journal", "half_line")) {
+        own_->write_all(line.substr(0, line.size() / 2));
+        kill_at_failpoint();
+    }
     own_->write_all(line);
 }
 
@@ -273,13 +277,17 @@ void Journal::make_own_file() {
         own_ = FileDescriptor::make_new(path);
     } while (!own_);
     files_.push_back({path, nullptr});
+    failpoint("journal.after_open");
     sync_directory(directory_);
+    failpoint("journal.after_directory_fsync");
 }
 
 void Journal::sync() {
     if (takes_replies_ && has_unsynced_) {
+        failpoint("journal.before_fsync");
         or_stop_taking([&] { own_->sync_data(); });
         has_unsynced_ = false;
+        failpoint("journal.after_fsync");
     }
 }
 

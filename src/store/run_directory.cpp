@@ -116,6 +116,7 @@ bool RunDirectory::holds_run() const {
 }
 
 void RunDirectory::check_writable() const {
+    check_failpoint();
     for (const std::string& place : {path_, steps_path(), journal_path()}) {
         check_writable_place(path_, place);
     }
@@ -200,6 +201,7 @@ void RunDirectory::create(const std::string& job_json,
     remove_stale_temporaries(path_);
     make_directories(steps_path());
     make_directories(journal_path());
+    failpoint("run.after_directories");
     if (!holds_run()) {
         // A line that later ones follow is there, if empty.
         std::string lines = models.forward + "\n";
@@ -210,6 +212,7 @@ void RunDirectory::create(const std::string& job_json,
     }
     // What the hash leaves out (name, keep, steps) may have changed since the run was begun.
     durable_write(file("job.json"), job_json);
+    failpoint("run.after_create");
     lock_ = std::move(lock);
 }
 
@@ -220,7 +223,6 @@ void RunDirectory::keep_alive() {
 
 void RunDirectory::set_latest(std::int64_t step) {
     durable_write(file("LATEST"), step_file_name(step) + "\n");
-    failpoint("after_latest");
 }
 
 std::optional<std::string> RunDirectory::latest() const {
@@ -265,7 +267,9 @@ void RunDirectory::write_file(std::string_view name, std::string_view bytes) {
 
 void RunDirectory::remove_file(std::string_view name) {
     std::error_code failure;
+    failpoint(name, "before_remove");
     fs::remove(file(name), failure);
+    failpoint(name, "after_remove");
     if (failure) {
         throw Error(ExitCode::internal_error,
                     fmt::format("{}: cannot be removed: {}", file(name), failure.message()));

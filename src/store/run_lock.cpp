@@ -14,6 +14,7 @@
 
 #include "dln/error.hpp"
 #include "dln/store/durable_write.hpp"
+#include "dln/store/failpoint.hpp"
 
 #include "store/file_descriptor.hpp"
 #include "store/process_identity.hpp"
@@ -130,6 +131,7 @@ void remove_dead_lock(const std::string& path, const std::string& judged) {
     if (std::rename(path.c_str(), aside.c_str()) != 0) {
         return;  // someone was faster
     }
+    failpoint("lock.after_move_aside");
     if (read_lock(aside).value_or("") != judged) {
         static_cast<void>(::link(aside.c_str(), path.c_str()));
     }
@@ -173,7 +175,9 @@ RunLock::RunLock(std::string path)
 RunLock::~RunLock() {
     try {
         if (is_ours()) {
+            failpoint("lock.before_remove");
             ::unlink(path_.c_str());
+            failpoint("lock.after_remove");
         }
     } catch (
         const std::exception&) {  // unreadable: leave it; it will be recognised as a dead holder's

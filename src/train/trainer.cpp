@@ -79,7 +79,9 @@ class Training {
         begin();
         while (state_.steps_done < context_.job.train.steps) {
             stop_if_due();
+            failpoint("step_begin");
             step();
+            failpoint("after_step");
             if (state_.steps_done % context_.job.train.eval_every == 0 || is_last()) evaluate_dev();
             save();
             failpoint("step_end");
@@ -137,6 +139,7 @@ class Training {
     }
 
     [[noreturn]] void stop(const Spending& spent) {
+        failpoint("before_stop");
         run_.write_file(kSpentFile, spent_json(saved_step_, spent));
         throw BudgetError(
             budget_message(context_.job, spent, std::max<std::int64_t>(saved_step_, 0)));
@@ -224,6 +227,7 @@ class Training {
                                          printable(paid.first_failure)));
         }
         observer_.evaluated_dev(state_, round.shown.dev, round.gained);
+        failpoint("after_dev");
         run_.append_metrics(metrics_line(state_.steps_done, "dev", round.shown.dev));
         go_back(spec, state_);
     }
@@ -238,6 +242,7 @@ class Training {
         arrays["timing/waiting_seconds"] = Array::scalar(waiting_seconds_);
         arrays[kRunSeconds] = Array::scalar(spent_with({}).seconds);
         header_.step = state_.steps_done;
+        failpoint("before_save");
         store_.save(header_, document);
         saved_step_ = state_.steps_done;
         run_.remove_file(kSpentFile);  // the step file tells more
@@ -250,12 +255,14 @@ class Training {
         TrainOutcome outcome{.parameters = best_parameters(state_), .state = state_};
         if (!context_.splits[kTestSplit].empty()) {
             stop_if_due();
+            failpoint("before_test");
             std::vector<NetworkParameters> both{outcome.parameters,
                                                 context_.network.initial_parameters()};
             if (both[0] == both[1]) both.pop_back();
             const std::vector<Evaluation> tested = evaluate(both, kTestSplit);
             outcome.test = tested.front();
             outcome.test_initial = tested.back();
+            failpoint("after_test");
             outcome.test_data = context_.splits[kTestSplit].digest();
             for (const Evaluation& each : tested) uncounted_ += each.usage;
             outcome.gain =

@@ -140,7 +140,7 @@ class Servers(BudgetTest):
 
     def test_killed_run_counts_what_its_journal_holds(self):
         requests = self.usage["requests"] // 2
-        self.train_until("before_rename:2", run="killed", ranks=2)
+        self.train_until("step.after_close:2", run="killed", ranks=2)
         self.server.post("/stats/reset", {})
         self.spend(f"/budget/requests={requests}", run="killed", ranks=2)
         self.assertLess(self.server.stats()["prompts"], requests)

@@ -77,14 +77,14 @@ class Compare(CompareTest):
         self.assertEqual(self.compare("good", "poor", ranks=2).out, first)
 
     def test_nothing_is_written(self):
-        self.train_until("before_rename:2", run="killed")
+        self.train_until("step.after_close:2", run="killed")
         before = snapshot(self.dir)
         self.compare("good", "poor", "killed")
         self.compare("good", "killed", "--group", "--json")
         self.assertEqual(snapshot(self.dir), before)
 
     def test_unfinished_run_is_shown_without_tests(self):
-        self.train_until("before_rename:3", run="killed")
+        self.train_until("step.after_close:3", run="killed")
         result = self.compare("good", "killed", "poor")
         self.assertRegex(result.out, r"(?m)^killed +7 +1 of 2  unfinished$")
         self.assertIn("Not paired: killed: unfinished.", result.out)

@@ -81,7 +81,7 @@ class Train(Http):
             paid = server.stats()["prompts"]
             self.assertGreater(paid, 100)
             server.post("/stats/reset", {})
-            self.train_until("before_rename:3", ranks=2)  # the last step is complete but not saved
+            self.train_until("step.after_close:3", ranks=2)  # the last step is complete but not saved
             result = self.train(ranks=3)
             self.expect_same_run("run", "whole")
             self.assertEqual(server.stats()["prompts"], paid)

@@ -117,7 +117,7 @@ class Ranks(Nearest):
     def test_killed_run_goes_on_as_if_nothing_had_happened(self):
         self.write_job()
         self.train(run="alone")
-        self.train_until("before_rename:2", run="killed", ranks=2)
+        self.train_until("step.after_close:2", run="killed", ranks=2)
         self.train(run="killed", ranks=3)
         self.expect_same_run("killed", "alone")
 
@@ -137,7 +137,7 @@ class Servers(Nearest):
     def test_killed_run_and_replay_ask_for_no_embedding_again(self):
         with FakeServer() as server:
             self.write_job(embedding=served(server), backend=served(server))
-            self.train_until("before_rename:1", run="nav", ranks=2)
+            self.train_until("step.after_close:1", run="nav", ranks=2)
             embedded = embeddings_in(self.dir / "nav")
             self.assertGreater(embedded, 0)
             self.train(run="nav", ranks=3)

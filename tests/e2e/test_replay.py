@@ -108,7 +108,7 @@ class Replay(Replays):
     def test_run_that_was_killed_and_resumed_is_replayed(self):
         with FakeServer() as server:
             self.write_http_job(server)
-            self.train_until("before_rename:2", run="nav", ranks=2)
+            self.train_until("step.after_close:2", run="nav", ranks=2)
             resumed = self.train(run="nav", ranks=3)
         self.assertRegex(resumed.out, "journal: [0-9,]+ replies are held")
         self.expect_replay("again", ranks=2)

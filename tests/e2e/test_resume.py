@@ -55,10 +55,10 @@ class KilledAtAPoint(Resume):
     def test_kill_in_the_middle_on_two_ranks_is_survived_on_any_number(self):
         self.train_whole()
         for failpoint, ranks in (
-            ("after_write:3", 3),
-            ("before_rename:2", 1),
-            ("after_rename:3", ALONE),
-            ("after_latest:3", 4),
+            ("step.after_write:3", 3),
+            ("step.after_close:2", 1),
+            ("step.after_rename:3", ALONE),
+            ("LATEST.after_directory_fsync:3", 4),
             ("step_end:2", 3),
         ):
             with self.subTest(failpoint=failpoint, ranks=ranks):
@@ -70,7 +70,8 @@ class KilledAtAPoint(Resume):
         self.write_steps(2)
         self.train_whole()
         saves = 3  # steps 0, 1, 2
-        points = ["after_open", "after_write", "after_close", "before_rename", "after_rename", "after_latest"]
+        instants = ["after_open", "half_written", "after_write", "after_fsync", "after_close", "after_rename"]
+        points = [*(f"step.{instant}" for instant in instants), "LATEST.after_directory_fsync"]
         kills = [f"{point}:{n}" for point in points for n in range(1, saves + 1)]
         for failpoint in [*kills, "step_end:1", "step_end:2"]:
             with self.subTest(failpoint=failpoint):
@@ -79,13 +80,13 @@ class KilledAtAPoint(Resume):
 
     def test_kill_after_kill_is_survived(self):
         self.train_whole()
-        for failpoint in ("before_rename:2", "after_rename:1", "step_end:1", "after_close:2"):
+        for failpoint in ("step.after_close:2", "step.after_rename:1", "step_end:1", "step.after_fsync:2"):
             self.train_until(failpoint)
         self.train(ranks=2)
         self.expect_whole()
 
     def test_point_that_is_passed_n_times_kills_in_save_n(self):
-        for point in ("after_rename", "after_latest"):
+        for point in ("step.after_rename", "LATEST.after_directory_fsync"):
             with self.subTest(point=point):
                 self.train_until(f"{point}:2", run=point)
                 self.assertEqual([p.name for p in step_paths(self.dir / point)], ["000000.h5", "000001.h5"])

@@ -1,21 +1,17 @@
 #pragma once
 // Whole files, replaced atomically: after a kill or a power cut a file has its old or its new
 // content and nothing between. Temporary files lie beside their target and are named
-// <target>.tmp-<host>-<pid>.
+// <target>.tmp-<host>-<pid>. Files of a run have failpoints (failpoint.hpp) between the calls.
 
 #include <string>
 #include <string_view>
 
 namespace dln {
 
-/// Told the places that a write passes: after_open, after_write, after_close, before_rename,
-/// after_rename.
-using PassingPoint = void (*)(const char* point);
-
 /// Makes `bytes` the content of `path`: temporary file, fsync, rename, fsync of the directory.
 /// Throws Error (exit 1) with path, failed call and the system's reason; the temporary file is then
 /// gone and the old content of `path` untouched.
-void durable_write(const std::string& path, std::string_view bytes, PassingPoint passing = nullptr);
+void durable_write(const std::string& path, std::string_view bytes);
 
 /// Appends `bytes` to `path` (created when absent) and fsyncs. Throws like durable_write; a part of
 /// `bytes` may then have been written.

@@ -1,13 +1,78 @@
 #pragma once
 // Named places where a test may have the program killed, to prove that a kill at any instant is
-// survived. The variable DLN_FAILPOINT="<name>[:<n>]" makes the n-th passing (default: the first)
-// of that point raise SIGKILL. Without the variable a point costs one getenv.
+// survived. docs/reliability.md says what a kill leaves at each of them; tools/fault-campaign visits
+// them all.
+//
+//   DLN_FAILPOINT="<point>[:<n>][@<rank>]"  SIGKILL at the n-th passing (default: the first) that a
+//                                           process makes of that point, on any rank or on one only
+//   DLN_FAILPOINT_LOG="<file>"              each passing appends "<rank> <point>" to this file
+//
+// Without these variables a point costs two getenv. Any rank.
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace dln {
 
-/// Marks a point. Called by the store (after_open, after_write, after_close, before_rename,
-/// after_rename: once a step file each; after_latest; after_journal_line) and by the trainer
-/// (step_end).
-void failpoint(const char* name);
+/// Files that durable_write replaces whole. "step" stands for all step files, "server.json" for
+/// those of all models, "metrics.jsonl" is replaced when a restart takes lines off its end.
+inline constexpr std::array<std::string_view, 10> kReplacedFiles{
+    "model.id", "job.hash",     "job.json",      "server.json", "step",
+    "LATEST",   "prompts.json", "metrics.jsonl", "result.json", "spent.json"};
+/// Between any two calls of a replacement lies one of these instants: what precedes fsync is
+/// after_write, what precedes the rename after_close, what precedes the fsync of the directory
+/// after_rename.
+inline constexpr std::array<std::string_view, 8> kInstantsOfReplacement{
+    "before_open", "after_open",  "half_written", "after_write",
+    "after_fsync", "after_close", "after_rename", "after_directory_fsync"};
+
+inline constexpr std::array<std::string_view, 2> kAppendedFiles{"lock", "metrics.jsonl"};
+/// after_append is before the fsync.
+inline constexpr std::array<std::string_view, 4> kInstantsOfAppend{
+    "before_append", "half_appended", "after_append", "after_append_fsync"};
+
+inline constexpr std::array<std::string_view, 4> kRemovedFiles{"lock", "result.json", "spent.json",
+                                                               "step"};
+inline constexpr std::array<std::string_view, 2> kInstantsOfRemoval{"before_remove",
+                                                                    "after_remove"};
+
+/// Points that are not "<file>.<instant>" of the tables above: of the run directory, of the journal,
+/// and stages of training.
+inline constexpr std::array<std::string_view, 17> kOtherPoints{"lock.after_move_aside",
+                                                               "run.after_directories",
+                                                               "run.after_create",
+                                                               "journal.after_open",
+                                                               "journal.after_directory_fsync",
+                                                               "journal.half_line",
+                                                               "journal.after_line",
+                                                               "journal.before_fsync",
+                                                               "journal.after_fsync",
+                                                               "step_begin",
+                                                               "after_step",
+                                                               "after_dev",
+                                                               "before_save",
+                                                               "step_end",
+                                                               "before_test",
+                                                               "after_test",
+                                                               "before_stop"};
+
+/// All points, "<file>.<instant>" or of kOtherPoints.
+[[nodiscard]] std::vector<std::string> failpoint_names();
+
+/// Throws UsageError that lists the points when DLN_FAILPOINT names none of them, or its number or
+/// rank is none.
+void check_failpoint();
+
+/// Passes a point, which must be one of failpoint_names().
+void failpoint(std::string_view point);
+/// Passes "<file>.<instant>"; an empty `file` has no points.
+void failpoint(std::string_view file, std::string_view instant);
+
+/// Passes "<file>.<instant>", but leaves the kill to the caller: true when it should do half of what
+/// comes now and then call kill_at_failpoint.
+[[nodiscard]] bool is_failpoint_due(std::string_view file, std::string_view instant);
+[[noreturn]] void kill_at_failpoint();
 
 }  // namespace dln

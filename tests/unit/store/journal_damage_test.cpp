@@ -219,7 +219,7 @@ TEST_F(JournalProcesses, HoldsEveryReplyThatWasPutBeforeAKillAtAnyInstant) {
 
 TEST_F(JournalProcesses, DiesAtItsFailpointWithTheLineWritten) {
     const pid_t child = start([&] {
-        ::setenv("DLN_FAILPOINT", "after_journal_line:2", 1);
+        ::setenv("DLN_FAILPOINT", "journal.after_line:2", 1);
         write(0, {{"a", "1"}, {"b", "2"}, {"c", "3"}});
     });
     EXPECT_TRUE(WIFSIGNALED(wait_for(child)));
