@@ -159,6 +159,7 @@ class Training {
             // A kill may have come between the step file and the files that follow from it.
             run_.set_latest(state_.steps_done);
             run_.write_file("prompts.json", prompts_json(context_.job, state_));
+            prune();
             observer_.resumed(state_, loaded->skipped);
             return;
         }
@@ -248,8 +249,10 @@ class Training {
         run_.remove_file(kSpentFile);  // the step file tells more
         run_.set_latest(state_.steps_done);
         run_.write_file("prompts.json", prompts_json(context_.job, state_));
-        store_.prune({.newest = context_.job.keep, .best_step = state_.best_step});
+        prune();
     }
+
+    void prune() { store_.prune({.newest = context_.job.keep, .best_step = state_.best_step}); }
 
     TrainOutcome finish() {
         TrainOutcome outcome{.parameters = best_parameters(state_), .state = state_};

@@ -1,5 +1,6 @@
 """A killed run, started again on any number of ranks, ends as if nothing had happened."""
 
+import json
 import os
 import shutil
 import signal
@@ -83,6 +84,16 @@ class KilledAtAPoint(Resume):
         for failpoint in ("step.after_close:2", "step.after_rename:1", "step_end:1", "step.after_fsync:2"):
             self.train_until(failpoint)
         self.train(ranks=2)
+        self.expect_whole()
+
+    def test_old_files_that_a_killed_process_left_are_removed_by_the_next(self):
+        self.write_steps(3)
+        self.write("job.json", json.loads((self.dir / "job.json").read_text()) | {"keep": 1})
+        self.train_whole()
+        self.train_until("step.after_directory_fsync:4")  # the last
+        kept, left = (len(step_paths(self.dir / run)) for run in ("whole", "run"))
+        self.assertGreater(left, kept)
+        self.train()
         self.expect_whole()
 
     def test_point_that_is_passed_n_times_kills_in_save_n(self):
