@@ -164,7 +164,9 @@ void Server::on_request(const std::shared_ptr<Connection>& connection,
         connection->in_hand = {.is_work = true, .id = ++last_id_};
         stats_.arrived(call.hash, request.count(http::field::authorization) > 0, now());
         log("arrive", connection->in_hand,
-            {{"path", call.path}, {"request", fmt::format("{:016x}", call.hash)}});
+            {{"path", call.path},
+             {"request", fmt::format("{:016x}", call.hash)},
+             {"body", request.body()}});
     } else {
         stats_.looked_up();
     }
@@ -321,7 +323,8 @@ void Server::log(const char* event, const Connection::InHand& request, nlohmann:
         fields["event"] = event;
         fields["t"] = now();
         fields["id"] = request.id;
-        log_ << fields.dump() << '\n' << std::flush;
+        log_ << fields.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n'
+             << std::flush;
     }
 }
 
