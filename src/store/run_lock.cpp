@@ -100,14 +100,17 @@ bool is_dead(const LockHolder& holder, const LockHolder& self, const std::string
 [[noreturn]] void throw_held(const LockHolder& holder, const std::string& path) {
     const std::string job =
         holder.job_id.empty() ? "" : fmt::format(", Slurm job {}", holder.job_id);
+    const std::string who =
+        holder.host.empty() ? "an unknown process: its lock cannot be understood"
+                            : fmt::format("process {} on host {}{}", holder.pid, holder.host, job);
     throw UsageError(fmt::format(
-        "run_dir {} is being written by process {} on host {}{} (last sign of life {} s ago). Wait "
-        "for "
-        "it to end or give this job another run_dir. A process that was killed on another host "
-        "counts "
-        "as dead after {} s; if you know that it is gone, remove {}",
-        std::filesystem::path(path).parent_path().string(), holder.pid, holder.host, job,
-        silence_of(path).count(), std::chrono::seconds(RunLock::kSilence).count(), path));
+        "run_dir {} is being written by {} (last sign of life {} s ago). Wait for it to end or "
+        "give "
+        "this job another run_dir. A process that was killed on another host counts as dead after "
+        "{} "
+        "s; if you know that it is gone, remove {}",
+        std::filesystem::path(path).parent_path().string(), who, silence_of(path).count(),
+        std::chrono::seconds(RunLock::kSilence).count(), path));
 }
 
 bool make_lock(const std::string& path, const LockHolder& self) {
@@ -123,19 +126,43 @@ bool make_lock(const std::string& path, const LockHolder& self) {
     return true;
 }
 
-/// Moves a dead holder's lock away. Two starters may do this at once, and the slower one would move
-/// the faster one's new lock: what was moved is compared with what was judged, and put back when it
-/// differs.
-void remove_dead_lock(const std::string& path, const std::string& judged) {
-    const std::string aside = fmt::format("{}.tmp-{}-{}", path, host_name(), ::getpid());
-    if (std::rename(path.c_str(), aside.c_str()) != 0) {
+/// Removes the claim of a starter that died between making it and taking the lock over. Two may do this at
+/// once, and the slower one would move the faster one's new claim: what was moved is compared with what was
+/// judged, and put back when it differs.
+void remove_dead_claim(const std::string& claim, const std::string& judged) {
+    const std::string aside = fmt::format("{}-{}-{}", claim, host_name(), ::getpid());
+    if (std::rename(claim.c_str(), aside.c_str()) != 0) {
         return;  // someone was faster
     }
-    failpoint("lock.after_move_aside");
     if (read_lock(aside).value_or("") != judged) {
-        static_cast<void>(::link(aside.c_str(), path.c_str()));
+        static_cast<void>(::link(aside.c_str(), claim.c_str()));
     }
     ::unlink(aside.c_str());
+}
+
+/// Puts the lock of `self` in the place of a dead holder's, whose text is `judged`; false when another starter
+/// is at it or was faster. Only who holds the claim replaces a lock, and the lock is never absent meanwhile:
+/// of any number of starters one gets it. `may_be_young`: a claim without content may be just being made.
+bool take_over(const std::string& path,
+               const std::string& judged,
+               const LockHolder& self,
+               bool may_be_young) {
+    const std::string claim = path + ".tmp-claim";
+    if (!make_lock(claim, self)) {
+        const std::optional<std::string> text = read_lock(claim);
+        const bool is_complete = text && text->ends_with('\n');
+        if (is_complete ? is_dead(from_text(*text), self, claim) : text && !may_be_young) {
+            remove_dead_claim(claim, *text);
+        }
+        return false;
+    }
+    failpoint("lock.after_claim");
+    const bool is_same = read_lock(path) == judged;
+    if (is_same) {
+        durable_write(path, to_text(self));
+    }
+    ::unlink(claim.c_str());
+    return is_same;
 }
 
 }  // namespace
@@ -150,25 +177,30 @@ LockHolder this_process() {
             environment("SLURM_RESTART_COUNT")};
 }
 
-RunLock::RunLock(std::string path)
-    : path_(std::move(path)), self_(this_process()), touched_(std::chrono::steady_clock::now()) {
-    constexpr int kMostTries = 20;
+RunLock::RunLock(std::string path, std::chrono::seconds touch_every)
+    : path_(std::move(path)),
+      touch_every_(touch_every),
+      self_(this_process()),
+      touched_(std::chrono::steady_clock::now()) {
+    constexpr int kYoungTries = 20;
+    constexpr int kMostTries = 600;
     for (int tries = 0; !make_lock(path_, self_); ++tries) {
         const std::optional<std::string> text = read_lock(path_);
         if (!text) {
             continue;  // given back just now
         }
-        const bool complete = text->ends_with('\n');
+        const bool is_complete = text->ends_with('\n');
         const LockHolder holder = from_text(*text);
-        if (complete && !is_dead(holder, self_, path_)) {
+        if (is_complete && !is_dead(holder, self_, path_)) {
             throw_held(holder, path_);
         }
-        if (complete || tries >= kMostTries) {
-            remove_dead_lock(path_, *text);
-        } else {  // its maker is between making and writing it, or died there
-            std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        // A lock without content: its maker is between making and writing it, or died there.
+        const bool may_be_young = tries < kYoungTries;
+        if ((is_complete || !may_be_young) && take_over(path_, *text, self_, may_be_young)) {
+            return;
         }
-        DLN_ASSERT(tries < 2 * kMostTries, "{}: cannot be taken", path_);
+        DLN_ASSERT(tries < kMostTries, "{}: cannot be taken", path_);
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
 }
 
@@ -191,7 +223,7 @@ bool RunLock::is_ours() const {
 
 void RunLock::keep_alive() {
     const auto now = std::chrono::steady_clock::now();
-    if (now - touched_ < kTouchEvery) {
+    if (now - touched_ < touch_every_) {
         return;
     }
     if (!is_ours()) {

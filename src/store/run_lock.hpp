@@ -32,7 +32,7 @@ class RunLock {
     static constexpr std::chrono::minutes kSilence{5};
 
     /// Takes the lock, from a dead holder too. Throws UsageError naming the live holder.
-    explicit RunLock(std::string path);
+    explicit RunLock(std::string path, std::chrono::seconds touch_every = kTouchEvery);
     /// Removes the lock unless another writer took it over.
     ~RunLock();
     RunLock(const RunLock&) = delete;
@@ -45,6 +45,7 @@ class RunLock {
     [[nodiscard]] bool is_ours() const;
 
     std::string path_;
+    std::chrono::seconds touch_every_;
     LockHolder self_;
     std::chrono::steady_clock::time_point touched_;
 };

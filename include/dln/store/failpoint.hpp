@@ -17,10 +17,11 @@
 namespace dln {
 
 /// Files that durable_write replaces whole. "step" stands for all step files, "server.json" for
-/// those of all models, "metrics.jsonl" is replaced when a restart takes lines off its end.
-inline constexpr std::array<std::string_view, 10> kReplacedFiles{
-    "model.id", "job.hash",     "job.json",      "server.json", "step",
-    "LATEST",   "prompts.json", "metrics.jsonl", "result.json", "spent.json"};
+/// those of all models, "metrics.jsonl" is replaced when a restart takes lines off its end, "lock"
+/// when a dead holder's is taken over.
+inline constexpr std::array<std::string_view, 11> kReplacedFiles{
+    "lock",   "model.id",     "job.hash",      "job.json",    "server.json", "step",
+    "LATEST", "prompts.json", "metrics.jsonl", "result.json", "spent.json"};
 /// Between any two calls of a replacement lies one of these instants: what precedes fsync is
 /// after_write, what precedes the rename after_close, what precedes the fsync of the directory
 /// after_rename.
@@ -40,7 +41,7 @@ inline constexpr std::array<std::string_view, 2> kInstantsOfRemoval{"before_remo
 
 /// Points that are not "<file>.<instant>" of the tables above: of the run directory, of the journal,
 /// and stages of training.
-inline constexpr std::array<std::string_view, 17> kOtherPoints{"lock.after_move_aside",
+inline constexpr std::array<std::string_view, 17> kOtherPoints{"lock.after_claim",
                                                                "run.after_directories",
                                                                "run.after_create",
                                                                "journal.after_open",
