@@ -5,6 +5,7 @@ starts it on ranks, and the OMPI_* variables let more ranks than cores run, also
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -129,6 +130,16 @@ def read_step(path):
     with h5py.File(path, "r") as file:
         file.visititems(visit)
         return dict(file.attrs), arrays
+
+
+def seal(path):
+    """Makes a step file that was changed a sound one (docs/checkpoint-format.md)."""
+    data = path.read_bytes()
+    text = (
+        "dln sealed HDF5 file (HDF5 begins at byte 512)\n"
+        f"bytes {len(data) - 512}\nsha256 {hashlib.sha256(data[512:]).hexdigest()}\n"
+    )
+    path.write_bytes(text.encode().ljust(511) + b"\n" + data[512:])
 
 
 def step_paths(run):

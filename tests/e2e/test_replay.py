@@ -12,7 +12,7 @@ import h5py
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 
 # pylint: disable=wrong-import-position
-from dln_program import ALONE, ProgramTest, step_paths, value
+from dln_program import ALONE, ProgramTest, seal, step_paths, value
 from fake_llm_server import FakeServer
 
 
@@ -41,12 +41,7 @@ def change_real(path, name, number):
     with h5py.File(path, "r+") as file:
         file[name][()] = number
         file.attrs["digest"] = digest(file)
-    data = path.read_bytes()
-    seal = (
-        "dln sealed HDF5 file (HDF5 begins at byte 512)\n"
-        f"bytes {len(data) - 512}\nsha256 {hashlib.sha256(data[512:]).hexdigest()}\n"
-    )
-    path.write_bytes(seal.encode().ljust(511) + b"\n" + data[512:])
+    seal(path)
 
 
 class Replays(ProgramTest):
