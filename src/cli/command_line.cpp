@@ -31,7 +31,7 @@ constexpr const char* kFooter =
     "Start with:  mpirun -n 2 dln train jobs/quickstart.json";
 
 std::string version_text() {
-    return fmt::format("dln {} (git {})\ncompiler {}\nMPI {}\nHDF5 {}\nbackends: scripted{}",
+    return fmt::format("dln {} (git {})\ncompiler {}\nMPI {}\nHDF5 {}\nbackends: scripted, http{}",
                        kVersion, kGitRevision, kCompiler, kMpiVersion, kHdf5Version,
                        embedded_backend_available() ? ", embedded (llama.cpp)" : "");
 }

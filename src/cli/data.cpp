@@ -218,7 +218,7 @@ void add_split(CLI::App* data, std::function<int()>& chosen) {
 }  // namespace
 
 void add_data_command(CLI::App& app, std::function<int()>& chosen) {
-    auto* data = app.add_subcommand("data", "Make data files: generate, convert, split");
+    auto* data = app.add_subcommand("data", "Make data files: polarity, generate, convert, split");
     data->require_subcommand(1);
     data->footer(
         "Files are JSON lines, {\"input\": ..., \"target\": ...}.\n\nExample:\n"

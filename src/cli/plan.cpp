@@ -80,6 +80,7 @@ int run_plan(Communicator& comm, const CommandOptions& options) {
         comm, [&] { return read_planned_job(options, shows_nearest); }, {},
         [&](Session& ready) {
             check_trainable(ready.job());
+            check_examples_left(ready.job(), ready.network(), ready.splits()[kTrainSplit]);
             if (shows_nearest) warn_of_embedding(ready);
         });
     session.start(ModelsWanted::both);

@@ -1,6 +1,9 @@
 // dln predict: a network over JSON lines, with the same engine as training.
 
+#include <cerrno>
 #include <cmath>
+#include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -12,6 +15,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include "dln/cli/commands.hpp"
 #include "dln/network/scores.hpp"
@@ -179,10 +183,32 @@ Predicted predict_lines(Session& session,
     return out;
 }
 
+// Before a model is loaded: what it says would be lost.
+void check_output(const std::string& path) {
+    namespace fs = std::filesystem;
+    if (path == "-") return;
+    std::error_code failure;
+    if (fs::is_directory(path, failure)) {
+        throw UsageError(
+            fmt::format("--output {}: is a directory. Expected a file", printable(path)));
+    }
+    const fs::path parent = fs::path(path).parent_path();
+    const std::string directory = parent.empty() ? "." : parent.string();
+    if (!fs::is_directory(directory, failure)) {
+        throw UsageError(fmt::format("--output {}: there is no directory {}. Make it first",
+                                     printable(path), printable(directory)));
+    }
+    if (::access(directory.c_str(), W_OK) != 0) {
+        throw UsageError(fmt::format("--output {}: cannot write in {}: {}. Name another file",
+                                     printable(path), printable(directory), std::strerror(errno)));
+    }
+}
+
 int run_predict(Communicator& comm, const PredictOptions& options) {
     Predictor predictor;
     Lines lines;
     const auto check = [&](Session& session) {
+        check_output(options.output);
         predictor = {.parameters = read_parameters(options.job, session.job()),
                      .class_prior = read_class_prior(options.job, session.job())};
         lines = read_lines(options);

@@ -222,18 +222,6 @@ int train_on_root(Session& session, const std::string& hash, const Training& tra
     return 0;
 }
 
-void check_examples_left(const Session& session) {
-    const Network& network = session.network();
-    // An example is not shown to itself.
-    const std::size_t shown = std::max(network.few_shot_examples().size(), network.nearest_shown());
-    const std::size_t all = session.splits()[kTrainSplit].size();
-    if (shown < all) return;
-    throw UsageError(fmt::format(
-        "{}: /network/layers/{}/few_shot: {} shows all {} training examples; none is left "
-        "to train on. Expected fewer than {}.",
-        session.job().path, network.depth() - 1, shown, all, all));
-}
-
 }  // namespace
 
 int run_training(Communicator& comm, const Training& training) {
@@ -241,7 +229,7 @@ int run_training(Communicator& comm, const Training& training) {
     bool complete = false;
     const auto check = [&](Session& session) {
         check_trainable(session.job());
-        check_examples_left(session);
+        check_examples_left(session.job(), session.network(), session.splits()[kTrainSplit]);
         const RunDirectory run(session.job().run_dir);
         hash = session.hash();
         if (!training.replay.empty()) check_replayable(session.job(), training.replay);
@@ -294,9 +282,10 @@ void add_train_command(CLI::App& app, Chosen& chosen) {
                      "submit again")
         ->check(CLI::PositiveNumber);
     command->footer(
-        "The same command resumes an interrupted run, on any number of ranks. SIGUSR1, SIGTERM "
-        "and SIGINT, and a minute before its end the Slurm job, make it save and stop: exit code "
-        "75, submit again.\n"
+        "The same command, with every --set, resumes an interrupted run, on any number of ranks.\n"
+        "SIGUSR1, SIGTERM and SIGINT make it stop in order, and so does the end of its Slurm job "
+        "a\n"
+        "minute before: exit code 75, submit again.\n"
         "Example:  mpirun -n 2 dln train jobs/quickstart.json --set /seed=2\n"
         "Replay:   dln train jobs/nav.json --set /run_dir=../runs/again --replay runs/nav");
     command->callback([options, &chosen] {

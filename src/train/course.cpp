@@ -274,21 +274,25 @@ PlannedWork dearest(const CourseSpec& spec, PlannedMeasure measure, const Exampl
     PlannedWork most;
     for (const PlannedPrompt& prompt : prompts) {
         for (std::size_t t = 0; t < spec.templates; ++t) {
-            const PlannedWork work = spec.cost(measure, prompt, t, examples);
-            const auto raise = [](RequestCost& high, const RequestCost& one) {
-                high.requests = std::max(high.requests, one.requests);
-                high.input_tokens = std::max(high.input_tokens, one.input_tokens);
-                high.output_tokens = std::max(high.output_tokens, one.output_tokens);
-                high.money = std::max(high.money, one.money);
-            };
-            raise(most.scores, work.scores);
-            raise(most.texts, work.texts);
+            raise(most, spec.cost(measure, prompt, t, examples));
         }
     }
     return most;
 }
 
+void raise(RequestCost& most, const RequestCost& one) {
+    for (double RequestCost::*const number : {&RequestCost::requests, &RequestCost::input_tokens,
+                                              &RequestCost::output_tokens, &RequestCost::money}) {
+        most.*number = std::max(most.*number, one.*number);
+    }
+}
+
 }  // namespace
+
+void raise(PlannedWork& most, const PlannedWork& one) {
+    raise(most.scores, one.scores);
+    raise(most.texts, one.texts);
+}
 
 Course simulate_course(const CourseSpec& spec, double spread, CounterRng& random) {
     return Simulation(spec, spread, random).run();

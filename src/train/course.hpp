@@ -31,6 +31,9 @@ struct PlannedPrompt {
     std::optional<double> measured = std::nullopt;
 };
 
+/// Makes each number of `most` at least as great as it is in `one`.
+void raise(PlannedWork& most, const PlannedWork& one);
+
 /// What evaluating a prompt in a template on examples costs, by what is measured.
 enum class PlannedMeasure {
     forward,      ///< of the incumbent, where that is not its score

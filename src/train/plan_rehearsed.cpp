@@ -138,6 +138,9 @@ class RehearsedPlanner {
             raise(plan.dev_chain, seen.dev_chain);
             raise(plan.test_chain, seen.test_chain);
             usable_ += seen.usable / static_cast<double>(runs);
+            raise(seen_most_.steps, seen.course.steps);
+            raise(seen_most_.dev, seen.course.dev);
+            raise(seen_most_.test, seen.course.test);
             courses.push_back(seen.course);
         }
         sum_up(courses, plan);
@@ -201,6 +204,10 @@ class RehearsedPlanner {
         plan.training.most = most.course.steps;
         plan.dev.most = most.course.dev;
         plan.test.most = most.course.test;
+        // Nothing says that the worst of the rehearsals is worse than all others.
+        raise(plan.training.most, seen_most_.steps);
+        raise(plan.dev.most, seen_most_.dev);
+        raise(plan.test.most, seen_most_.test);
     }
 
     void tell_basis(Plan& plan) const {
@@ -229,6 +236,7 @@ class RehearsedPlanner {
     RehearsedTexts texts_;
     Spreads spreads_;
     std::vector<std::string> last_prompts_;
+    Course seen_most_;  // of the rehearsals of expect(): each number's greatest
     double usable_ = 0.0;
 };
 

@@ -73,6 +73,7 @@ class Rehearsal {
         : job_(rehearsed_job(job, mood)),
           network_(network),
           splits_(splits),
+          is_most_(mood.is_most),
           stand_in_(job_, network, splits, models, texts, mood),
           runner_(network, splits, stand_in_, job.seed),
           engine_(*comm_, runner_),
@@ -110,6 +111,7 @@ class Rehearsal {
                                    .proposer = proposer_,
                                    .posterior = posterior_};
         StepRecord record = run_step(context, state_);
+        if (is_most_) work = work * most_candidates(record);
         seen_.course.steps += work;
         seen_.by_step.push_back(work);
         const RequestChain chain = since(before, stand_in_.now());
@@ -120,6 +122,17 @@ class Rehearsal {
         note(record);
         seen_.course.wins += state_.current == current ? 0.0 : 1.0;
         return record;
+    }
+
+    // By how much more a step may have to score. Here each step's best prompt is new and the first of the memory, so
+    // that incumbent and memory have one in common; an incumbent that stays may be none of the memory.
+    [[nodiscard]] double most_candidates(const StepRecord& record) const {
+        double factor = 1.0;
+        for (const LayerRecord& layer : record.layers) {
+            const auto most = static_cast<double>(job_.train.candidates + job_.train.memory);
+            factor = std::max(factor, most / static_cast<double>(layer.candidates.size()));
+        }
+        return factor;
     }
 
     // Candidates of a layer, in the mean over the trained ones.
@@ -190,6 +203,7 @@ class Rehearsal {
     Job job_;
     const Network& network_;
     const std::vector<Dataset>& splits_;
+    bool is_most_;
     StandIn stand_in_;
     RehearsalRunner runner_;
     std::unique_ptr<Communicator> comm_ = make_local_communicator();

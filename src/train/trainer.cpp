@@ -340,6 +340,16 @@ void check_trainable(const Job& job) {
                   job.path));
 }
 
+void check_examples_left(const Job& job, const Network& network, const Dataset& train) {
+    // An example is not shown to itself.
+    const std::size_t shown = std::max(network.few_shot_examples().size(), network.nearest_shown());
+    if (shown < train.size()) return;
+    throw UsageError(fmt::format(
+        "{}: /network/layers/{}/few_shot: {} shows all {} training examples; none is left "
+        "to train on. Expected fewer than {}.",
+        job.path, network.depth() - 1, shown, train.size(), train.size()));
+}
+
 bool scores_samples(const Job& job) {
     const PosteriorSpec& posterior = job.train.posterior;
     return job.network.layers.size() > 1 && posterior.log_q &&

@@ -222,15 +222,13 @@ class Predict(CommandTest):
         result = self.dln("predict", "--run", "run", "-i", "gone.jsonl")
         self.expect_message(result, 2, "gone.jsonl")
 
-    def test_output_that_cannot_be_written_is_named(self):
-        self.write("place", "a file\n")
-        for ranks in (ALONE, 2):
-            result = self.dln(
-                "predict", "--run", "run", "-o", "place/out.jsonl", stdin=json_lines(self.LINES), ranks=ranks
-            )
-            self.assertNotEqual(result.code, 0)
-            self.assertEqual(len(result.messages()), 1, str(result))
-            self.assertIn("place/out.jsonl", result.messages()[0])
+    def test_output_that_cannot_be_written_is_refused_before_a_line_is_read(self):
+        (self.dir / "folder").mkdir()
+        for path, why in (("folder", "is a directory"), ("no/out.jsonl", "there is no directory no")):
+            for ranks in (ALONE, 2):
+                with self.subTest(path=path, ranks=ranks):
+                    result = self.dln("predict", "--run", "run", "-o", path, stdin="no line", ranks=ranks)
+                    self.expect_message(result, 2, f"--output {path}: {why}")
 
     def test_standard_output_that_is_full_is_an_error(self):
         with open("/dev/full", "wb") as full:

@@ -232,6 +232,12 @@ class Output(PlanTest):
         self.write_data()
         self.write("job.json", job(**parts))
 
+    def test_job_whose_examples_are_all_shown_is_refused(self):
+        self.write_job(network={"layers": [{"prompt": "Is it so?", "few_shot": 12}]})
+        for command in ("plan", "train"):
+            result = self.dln(command, "job.json")
+            self.expect_message(result, 2, "/network/layers/0/few_shot: 12 shows all 12 training examples")
+
     def test_plan_is_printed_once_on_two_ranks_and_writes_nothing(self):
         self.write_scripted_job()
         before = snapshot(self.dir)

@@ -86,6 +86,10 @@ void check_budget_left(const Job& job, const RunDirectory& run, CheckpointStore&
 /// Throws UsageError when the job's network cannot be trained, with the reason. Before any model call.
 void check_trainable(const Job& job);
 
+/// Throws UsageError when all examples of `train` are shown as few-shot examples, so that none is left to train
+/// on. Before any model call.
+void check_examples_left(const Job& job, const Network& network, const Dataset& train);
+
 /// True when weights count how probable posterior samples were when they were drawn (log q): the backward model
 /// must be able to score them.
 [[nodiscard]] bool scores_samples(const Job& job);

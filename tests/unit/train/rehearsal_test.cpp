@@ -251,6 +251,28 @@ TEST(PlanOfDeepRun, AsksForNothingWithoutSamples) {
     EXPECT_LE(plan.total().expected.sum().requests, plan.total().most.sum().requests);
 }
 
+TEST(PlanOfDeepRun, MostIsNoLessThanAnyRehearsalCost) {
+    for (const std::size_t memory : {0U, 1U, 2U}) {
+        Job job = job_of(2);
+        job.train.memory = memory;
+        const Plan plan = plan_of(job, {weather(32), weather(8), weather(8)}, {});
+        const RequestCost most = plan.total().most.sum();
+        EXPECT_LE(plan.high.requests, most.requests) << "memory " << memory;
+        EXPECT_LE(plan.high.input_tokens, most.input_tokens) << "memory " << memory;
+        EXPECT_LE(plan.high.output_tokens, most.output_tokens) << "memory " << memory;
+    }
+}
+
+// An incumbent that stays, beside a memory that does not hold it.
+TEST(PlanOfDeepRun, MostCountsTheMemoryBesideTheIncumbent) {
+    Job job = job_of(2);
+    job.train.steps = 1;
+    const double without = plan_of(job).training.most.scores.requests;
+    job.train.memory = 1;
+    EXPECT_GE(plan_of(job).training.most.scores.requests,
+              without * 1.3);  // a fourth candidate beside three
+}
+
 TEST(PlanOfDeepRun, IsTheSameEachTime) {
     const Plan a = plan_of(job_of(2));
     const Plan b = plan_of(job_of(2));
