@@ -21,7 +21,7 @@ def parse():
     parser.add_argument("--sample", type=int, nargs="?", const=3, default=0, metavar="N",
                         help="only N runs of each scenario (3), and a part of the damage")  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, help="decides on ranks, second kills and samples (1)")
-    parser.add_argument("--jobs", type=int, default=4, help="kills that are tried out beside each other (4)")
+    parser.add_argument("--jobs", type=int, default=4, help="runs that are tried out beside each other (4)")
     parser.add_argument("--only", default="", metavar="POINT", help="only failpoints that begin so")
     parser.add_argument("--list", action="store_true", help="print the failpoints")
     options = parser.parse_args()

@@ -9,7 +9,7 @@ import random
 import re
 import shutil
 
-from kills import Workshop, some_of
+from kills import Workshop, some_of, try_out_all
 from scenarios import SCENARIOS
 
 # pylint: disable=wrong-import-order
@@ -83,6 +83,7 @@ class DiskWorkshop(Workshop):
         self.finish(0, run, ALONE)
         self.expect_same_run(run, "whole")
         shutil.rmtree(self.dir / run)
+        return 0
 
 
 def faults_of(calls, visits_all):
@@ -111,14 +112,11 @@ def run(options, _names):
             faults = faults_of(workshop.calls(), visits_all=not scenario.server)
             if options.sample:
                 faults = random.Random(options.seed).sample(faults, options.sample)
-            print(f"disk faults, {scenario.name}: {len(faults)} runs", flush=True)
-            for fault in faults:
-                count[fault.call, fault.stays] += 1
-                try:
-                    workshop.try_out(fault)
-                except AssertionError as failure:
-                    failures.append(f"{scenario.name}: {fault}\n{failure}")
-                    print(f"FAILED {scenario.name}: {fault}", flush=True)
+        print(f"disk faults, {scenario.name}: {len(faults)} runs", flush=True)
+        for fault, _, failure in try_out_all(scenario, faults, options.jobs, DiskWorkshop):
+            count[fault.call, fault.stays] += 1
+            if failure is not None:
+                failures.append(f"{scenario.name}: {fault}\n{failure}")
     print(f"\n{'call that fails':16} {'once':>6} {'stays':>6}")
     for call in sorted({call for call, _ in count}):
         print(f"{call:16} {count[call, False]:6} {count[call, True]:6}")

@@ -48,7 +48,7 @@ class Trial:
     def __str__(self):
         again = f", then {self.again.variable()}" if self.again else ""
         ranks = ", ".join(map(str, self.ranks))
-        return f"{self.scenario.name}: stage {self.kill.stage}, {self.kill.variable()}{again}; ranks {ranks}"
+        return f"stage {self.kill.stage}, {self.kill.variable()}{again}; ranks {ranks}"
 
 
 def some_of(count, most=3):
@@ -213,7 +213,7 @@ class Table:
         row[2] += max(kills - 1, 0)
         row[3] += failure is not None
         if failure is not None:
-            self.failures.append(f"{trial}\n{failure}")
+            self.failures.append(f"{trial.scenario.name}: {trial}\n{failure}")
 
     def show(self, names):
         print(f"\n{'failpoint':40} {'runs':>6} {'killed':>7} {'again':>6} {'failed':>7}")
@@ -227,15 +227,23 @@ class Table:
             print(f"\nFAILED {failure}")
 
 
-def visit(scenario, trials):
-    """Tries out all of `trials` in a workshop of its own; (trial, kills, failure) of each."""
-    with Workshop(scenario) as workshop:
-        for trial in trials:
-            try:
-                yield trial, workshop.try_out(trial), None
-            except AssertionError as failure:
-                print(f"FAILED {trial}", flush=True)
-                yield trial, 0, failure
+def try_out_all(scenario, trials, jobs, workshop=Workshop):
+    """Tries out all, so many at a time: (trial, kills, failure) of each."""
+
+    def try_out(share):
+        outcomes = []
+        with workshop(scenario) as place:
+            for trial in share:
+                try:
+                    outcomes.append((trial, place.try_out(trial), None))
+                except AssertionError as failure:
+                    print(f"FAILED {scenario.name}: {trial}", flush=True)
+                    outcomes.append((trial, 0, failure))
+        return outcomes
+
+    shares = [trials[i::jobs] for i in range(min(jobs, len(trials)))]
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        return [outcome for done in pool.map(try_out, shares) for outcome in done]
 
 
 def run(options, names):
@@ -251,11 +259,8 @@ def run(options, names):
         if options.sample:
             trials = chance.sample(trials, min(len(trials), options.sample))
         print(f"kills, {scenario.name}: {len(trials)} runs", flush=True)
-        shares = [trials[i :: options.jobs] for i in range(min(options.jobs, len(trials)))]
-        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-            for done in pool.map(lambda share: list(visit(scenario, share)), shares):  # pylint: disable=cell-var-from-loop
-                for trial, kills, failure in done:
-                    table.add(trial, kills, failure)
+        for outcome in try_out_all(scenario, trials, options.jobs):
+            table.add(*outcome)
     table.show(names)
     is_whole = not options.sample and not options.only
     unknown, unseen = passed - set(names), set(names) - passed
