@@ -75,7 +75,7 @@ class Workshop(ProgramTest):
         self.write_data(train=40, test=10)
         if self.scenario.server:
             log = self.dir / "server.log"
-            self.server = FakeServer(*self.scenario.server, "--log", log, lifetime=7200)
+            self.server = FakeServer(*self.scenario.server, "--log", log, lifetime=3600)
         self.write("job.json", self.scenario.job(self.server.port if self.server else 0))
         self.train_whole()
         return self
