@@ -31,7 +31,7 @@ struct Codec {
 
 // ---- leaves ------------------------------------------------------------------------------------
 
-/// Bounds of a number; an open bound is not itself allowed.
+/// Bounds of a number, infinite for none; an open bound is not itself allowed.
 struct NumberRange {
     double low = 0.0;
     double high = std::numeric_limits<double>::infinity();
@@ -63,6 +63,8 @@ Codec<T> integer(std::uint64_t min,
 [[nodiscard]] Codec<std::string> text();
 /// A text of at least one byte.
 [[nodiscard]] Codec<std::string> non_empty_text();
+/// Whatever JSON it is.
+[[nodiscard]] Codec<Json> any_value();
 /// One of `names`.
 [[nodiscard]] Codec<std::string> choice_text(const std::vector<std::string>& names);
 

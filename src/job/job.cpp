@@ -4,11 +4,9 @@
 
 #include "dln/digest/sha256.hpp"
 #include "dln/error.hpp"
-#include "dln/text/utf8.hpp"
 
+#include "job/document.hpp"
 #include "job/fields.hpp"
-#include "job/json_text.hpp"
-#include "job/overrides.hpp"
 
 namespace dln {
 namespace {
@@ -17,31 +15,13 @@ Job parse(std::string_view text,
           const std::string& path,
           const std::vector<Override>& overrides,
           job::FileAccess access) {
-    auto json = job::parse_json_text(text, path);
-    if (!json.is_object()) {
-        throw UsageError(fmt::format("{}: wrong type: found {}. Expected an object: {{ ... }}.",
-                                     path.empty() ? "job" : printable(path), job::describe(json)));
-    }
-    json.erase("$schema");
-    const auto& codec = job::job_codec();
-    job::apply_overrides(json, *codec.shape, overrides);
-    Job result;
-    result.path = path;
-    job::Reader reader(path, json, *codec.shape, access);
-    codec.read(reader, json, result);
-    reader.throw_faults();
-    return result;
+    return job::parse_document(text, path, "job", job::job_codec(), overrides, access);
 }
 
 }  // namespace
 
 Job read_job(const std::string& path, const std::vector<Override>& overrides) {
-    const auto text = job::read_bytes(path);
-    if (!text) {
-        throw UsageError(
-            fmt::format("{}: cannot be read. Expected the path of a job file.", printable(path)));
-    }
-    return parse_job(*text, path, overrides);
+    return parse_job(job::read_document(path, "job"), path, overrides);
 }
 
 Job parse_job(std::string_view text,
@@ -110,7 +90,7 @@ std::vector<std::string> initial_words(const LayerSpec& layer) {
 
 nlohmann::ordered_json job_to_json(const Job& job) { return job::job_codec().write(job); }
 
-std::string job_hash(const Job& job, const std::vector<std::string>& data_digests) {
+nlohmann::ordered_json job_identity(const Job& job) {
     auto identity = job_to_json(job);
     for (const auto* name : {"name", "run_dir", "keep", "budget"}) {
         identity.erase(name);
@@ -136,7 +116,12 @@ std::string job_hash(const Job& job, const std::vector<std::string>& data_digest
             if (identity.contains(other)) identity[other].erase(name);
         }
     }
-    return sha256(nlohmann::ordered_json{{"job", identity}, {"data", data_digests}}.dump());
+    return identity;
+}
+
+std::string job_hash(const Job& job, const std::vector<std::string>& data_digests) {
+    return sha256(
+        nlohmann::ordered_json{{"job", job_identity(job)}, {"data", data_digests}}.dump());
 }
 
 }  // namespace dln

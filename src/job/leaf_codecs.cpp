@@ -18,9 +18,13 @@ std::shared_ptr<Shape> leaf(const std::string& type, const std::string& expected
 }
 
 std::string range_words(const NumberRange& range) {
-    auto words = fmt::format("{} {}", range.low_open ? "above" : "at least", range.low);
+    std::string words;
+    if (std::isfinite(range.low)) {
+        words = fmt::format("{} {}", range.low_open ? "above" : "at least", range.low);
+    }
     if (std::isfinite(range.high)) {
-        words += fmt::format(" and {} {}", range.high_open ? "below" : "at most", range.high);
+        words += words.empty() ? "" : " and ";
+        words += fmt::format("{} {}", range.high_open ? "below" : "at most", range.high);
     }
     return words;
 }
@@ -90,12 +94,16 @@ std::optional<std::uint64_t> read_integer(
 }
 
 Codec<double> number(const NumberRange& range) {
-    Json schema{{"type", "number"}, {range.low_open ? "exclusiveMinimum" : "minimum", range.low}};
+    Json schema{{"type", "number"}};
+    if (std::isfinite(range.low)) {
+        schema[range.low_open ? "exclusiveMinimum" : "minimum"] = range.low;
+    }
     if (std::isfinite(range.high)) {
         schema[range.high_open ? "exclusiveMaximum" : "maximum"] = range.high;
     }
-    auto shape = leaf("number", "a number " + range_words(range), schema);
-    shape->range = range_words(range);
+    const std::string words = range_words(range);
+    auto shape = leaf("number", words.empty() ? "a number" : "a number " + words, schema);
+    shape->range = words;
     return {shape,
             [=](Reader& reader, const Json& json, double& out) {
                 if (!json.is_number()) {
@@ -170,6 +178,12 @@ Codec<std::string> choice_text(const std::vector<std::string>& names) {
             out = word;
         },
         [](const std::string& value) { return Json(value); }};
+}
+
+Codec<Json> any_value() {
+    return {leaf("any", "any JSON value", Json::object()),
+            [](Reader&, const Json& json, Json& out) { out = json; },
+            [](const Json& value) { return value; }};
 }
 
 std::shared_ptr<Shape> list_shape(const ShapePtr& element,

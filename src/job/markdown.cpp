@@ -5,6 +5,7 @@
 #include "dln/job/job_docs.hpp"
 
 #include "job/fields.hpp"
+#include "job/sweep_fields.hpp"
 
 namespace dln {
 namespace {
@@ -80,6 +81,15 @@ or else a text. `null` removes an optional part.
     dln train job.json --set '/classes=["no", "yes"]' --set /data/dev=null
 
 Shorthands are no obstacle: `--set /data/train/limit=100` works when `"train"` is only a path.
+)";
+
+const char* const kSweepIntroduction = R"(# The sweep file
+
+<!-- Written by dln_job_docs from src/job/sweep_fields.cpp. Do not edit: build the target and run it. -->
+
+A sweep file says which trials `dln sweep` runs; [sweeps](sweeps.md) tells how. It is JSON; comments (`//` and
+`/* */`) are allowed. Paths are relative to the sweep file's directory. Pointers are JSON pointers into the job, as
+`--set` takes them.
 )";
 
 std::string anchor(const std::string& title) {
@@ -189,16 +199,20 @@ std::string section_text(const Section& section) {
     return text;
 }
 
-}  // namespace
-
-std::string job_format_markdown() {
+std::string page(const std::string& introduction, const Shape& shape) {
     std::vector<Section> sections;
-    collect_sections(*job::job_codec().shape, "", sections);
-    std::string text = kIntroduction;
+    collect_sections(shape, "", sections);
+    std::string text = introduction;
     for (const auto& section : sections) {
         text += section_text(section);
     }
     return text;
 }
+
+}  // namespace
+
+std::string job_format_markdown() { return page(kIntroduction, *job::job_codec().shape); }
+
+std::string sweep_format_markdown() { return page(kSweepIntroduction, *job::sweep_codec().shape); }
 
 }  // namespace dln

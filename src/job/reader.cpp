@@ -35,8 +35,8 @@ std::string why_unreadable(const fs::path& path) {
     const auto shown = printable(path.string());
     if (!fs::exists(path, error)) {
         return fmt::format(
-            "there is no file \"{}\". Expected a path that is absolute or relative to the "
-            "job file.{}",
+            "there is no file \"{}\". Expected a path that is absolute or relative to the file "
+            "that names it.{}",
             shown, hint_for(path.filename().string(), neighbours(path)));
     }
     if (fs::is_directory(path, error)) {

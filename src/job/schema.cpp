@@ -1,6 +1,7 @@
 #include "dln/job/job_docs.hpp"
 
 #include "job/fields.hpp"
+#include "job/sweep_fields.hpp"
 
 namespace dln {
 namespace {
@@ -96,17 +97,29 @@ Json schema_of(const Shape& shape) {
     return forms.size() == 1 ? forms[0] : Json{{"anyOf", forms}};
 }
 
-}  // namespace
-
-std::string job_schema() {
+std::string schema_of_document(const Shape& shape,
+                               const std::string& title,
+                               const std::string& description) {
     Json schema{{"$schema", "http://json-schema.org/draft-07/schema#"},
-                {"title", "dln job"},
-                {"description",
-                 "A training run of a deep language network; docs/job-format.md explains it."}};
-    auto body = schema_of(*job::job_codec().shape);
+                {"title", title},
+                {"description", description}};
+    auto body = schema_of(shape);
     body["properties"]["$schema"] = {{"type", "string"}, {"description", "Path of this schema."}};
     schema.update(body);
     return schema.dump(2) + "\n";
+}
+
+}  // namespace
+
+std::string job_schema() {
+    return schema_of_document(
+        *job::job_codec().shape, "dln job",
+        "A training run of a deep language network; docs/job-format.md explains it.");
+}
+
+std::string sweep_schema() {
+    return schema_of_document(*job::sweep_codec().shape, "dln sweep",
+                              "Many runs of a job; docs/sweeps.md explains it.");
 }
 
 }  // namespace dln

@@ -22,5 +22,8 @@ int main(int argc, char** argv) {
     const std::string root = argc > 1 ? argv[1] : ".";
     const bool has_schema = write(root + "/jobs/job.schema.json", dln::job_schema());
     const bool has_page = write(root + "/docs/job-format.md", dln::job_format_markdown());
-    return has_schema && has_page ? 0 : 1;
+    const bool has_sweep_schema =
+        write(root + "/jobs/sweeps/sweep.schema.json", dln::sweep_schema());
+    const bool has_sweep_page = write(root + "/docs/sweep-format.md", dln::sweep_format_markdown());
+    return has_schema && has_page && has_sweep_schema && has_sweep_page ? 0 : 1;
 }

@@ -45,20 +45,43 @@ PairedTest mcnemar(const std::vector<bool>& first, const std::vector<bool>& seco
     return test;
 }
 
+namespace {
+
+struct MeanWithError {
+    double mean = 0.0;
+    double error = 0.0;  // standard error
+};
+
+// Pre: at least two values.
+MeanWithError mean_with_error(std::span<const double> values) {
+    const double n = static_cast<double>(values.size());
+    double sum = 0.0;
+    for (const double value : values) sum += value;
+    const double mean = sum / n;
+    double squares = 0.0;
+    for (const double value : values) squares += (value - mean) * (value - mean);
+    return {.mean = mean, .error = std::sqrt(squares / (n - 1.0) / n)};
+}
+
+}  // namespace
+
 double lower_bound_of_mean(std::span<const double> differences, double confidence) {
     DLN_ASSERT(confidence > 0.0 && confidence < 1.0, "{}", confidence);
     constexpr std::size_t kFewest = 3;
     if (differences.size() < kFewest) return -std::numeric_limits<double>::infinity();
-    const double n = static_cast<double>(differences.size());
-    double sum = 0.0;
-    for (const double difference : differences) sum += difference;
-    const double mean = sum / n;
-    double squares = 0.0;
-    for (const double difference : differences)
-        squares += (difference - mean) * (difference - mean);
-    const double error = std::sqrt(squares / (n - 1.0) / n);
-    const boost::math::students_t distribution(n - 1.0);
-    return mean - boost::math::quantile(distribution, confidence) * error;
+    const MeanWithError found = mean_with_error(differences);
+    const boost::math::students_t distribution(static_cast<double>(differences.size()) - 1.0);
+    return found.mean - boost::math::quantile(distribution, confidence) * found.error;
+}
+
+std::optional<Interval> interval_of_mean(std::span<const double> values, double confidence) {
+    DLN_ASSERT(confidence > 0.0 && confidence < 1.0, "{}", confidence);
+    if (values.size() < 2) return std::nullopt;
+    const MeanWithError found = mean_with_error(values);
+    const boost::math::students_t distribution(static_cast<double>(values.size()) - 1.0);
+    const double half =
+        boost::math::quantile(distribution, 1.0 - (1.0 - confidence) / 2.0) * found.error;
+    return Interval{.low = found.mean - half, .high = found.mean + half};
 }
 
 }  // namespace dln

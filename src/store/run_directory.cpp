@@ -115,6 +115,8 @@ bool RunDirectory::holds_run() const {
     return fs::exists(file("job.hash"), failure);
 }
 
+bool RunDirectory::is_being_written() const { return lock_is_held(file("lock")); }
+
 void RunDirectory::check_writable() const {
     check_failpoint();
     for (const std::string& place : {path_, steps_path(), journal_path()}) {

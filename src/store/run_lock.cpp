@@ -177,6 +177,12 @@ LockHolder this_process() {
             environment("SLURM_RESTART_COUNT")};
 }
 
+bool lock_is_held(const std::string& path) {
+    const std::optional<std::string> text = read_lock(path);
+    // One without content has no holder yet, or its maker died: only taking it tells.
+    return text && text->ends_with('\n') && !is_dead(from_text(*text), this_process(), path);
+}
+
 RunLock::RunLock(std::string path, std::chrono::seconds touch_every)
     : path_(std::move(path)),
       touch_every_(touch_every),

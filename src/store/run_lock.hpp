@@ -26,6 +26,9 @@ struct LockHolder {
 /// This process as a holder.
 [[nodiscard]] LockHolder this_process();
 
+/// True when the lock at `path` is there and its holder lives.
+[[nodiscard]] bool lock_is_held(const std::string& path);
+
 class RunLock {
   public:
     static constexpr std::chrono::seconds kTouchEvery{15};

@@ -377,10 +377,13 @@ struct Override {
 /// The resolved job with every default written out; parse_job of it gives the same job again.
 [[nodiscard]] nlohmann::ordered_json job_to_json(const Job& job);
 
-/// Identity of the training that a job describes: SHA-256 (hex) over the resolved job without path, name,
-/// run_dir, keep and the paths of data files, and over the digests of the splits' content, in the order
-/// train, dev, test. Steps, budget, prices and threads do not count, so that a run can be extended; nor does
-/// what names a model: the run directory holds the identity of its content.
+/// What of a job decides what is trained: the resolved job without path, name, run_dir, keep and the paths of
+/// data files. Steps, budget, prices and threads do not count, so that a run can be extended; nor does what
+/// names a model: the run directory holds the identity of its content.
+[[nodiscard]] nlohmann::ordered_json job_identity(const Job& job);
+
+/// Identity of the training that a job describes: SHA-256 (hex) over job_identity and over the digests of the
+/// splits' content, in the order train, dev, test.
 [[nodiscard]] std::string job_hash(const Job& job, const std::vector<std::string>& data_digests);
 
 }  // namespace dln

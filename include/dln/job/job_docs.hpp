@@ -1,6 +1,7 @@
 #pragma once
-// What the table of fields says of itself. jobs/job.schema.json and docs/job-format.md are written
-// from these by dln_job_docs; a test fails when the committed files differ. Pure.
+// What the tables of fields say of themselves. jobs/job.schema.json and docs/job-format.md, and
+// jobs/sweeps/sweep.schema.json and docs/sweep-format.md, are written from these by dln_job_docs; a test
+// fails when the committed files differ. Pure.
 
 #include <string>
 
@@ -11,5 +12,9 @@ namespace dln {
 
 /// The reference of the job format as Markdown.
 [[nodiscard]] std::string job_format_markdown();
+
+/// The same of sweep files.
+[[nodiscard]] std::string sweep_schema();
+[[nodiscard]] std::string sweep_format_markdown();
 
 }  // namespace dln

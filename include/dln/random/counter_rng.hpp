@@ -30,6 +30,7 @@ enum class RandomRole : std::uint64_t {
     proposal_crossover = 21,
     proposal_demonstrations = 22,
     proposal_words = 23,
+    sweep = 30,
 };
 
 /// The whole key of a stream; two streams with different keys are independent.

@@ -2,6 +2,7 @@
 // Intervals and paired tests for evaluations. Pure.
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -31,5 +32,10 @@ struct PairedTest {
 /// The one-sided lower confidence bound of the mean of paired differences (Student's t); minus infinity for
 /// fewer than three, which say nothing of their spread.
 [[nodiscard]] double lower_bound_of_mean(std::span<const double> differences, double confidence);
+
+/// The two-sided confidence interval of the mean (Student's t); none for fewer than two values, which say nothing
+/// of their spread.
+[[nodiscard]] std::optional<Interval> interval_of_mean(std::span<const double> values,
+                                                       double confidence = 0.95);
 
 }  // namespace dln

@@ -58,6 +58,9 @@ class RunDirectory {
     /// True when a run was begun here.
     [[nodiscard]] bool holds_run() const;
 
+    /// True while a process that lives holds the lock.
+    [[nodiscard]] bool is_being_written() const;
+
     /// Tries to make a file here and in the folders below (or in the nearest directory that exists)
     /// and removes it again. Throws UsageError with path and reason when that fails or a file is in
     /// the way.

@@ -28,8 +28,8 @@ std::string content_of(const std::filesystem::path& path) {
 }
 
 /// What the schema has against the job; empty when nothing.
-std::string schema_faults(const std::string& text) {
-    const auto document = nlohmann::json::parse(job_schema());
+std::string schema_faults(const std::string& text, const std::string& of = job_schema()) {
+    const auto document = nlohmann::json::parse(of);
     valijson::Schema schema;
     valijson::SchemaParser().populateSchema(NlohmannJsonAdapter(document), schema);
     const auto job = nlohmann::json::parse(text, nullptr, true, true);
@@ -53,7 +53,7 @@ std::vector<std::filesystem::path> jobs_in(const std::string& folder) {
     std::vector<std::filesystem::path> jobs;
     for (const auto& entry : std::filesystem::directory_iterator(kSource + folder)) {
         const auto name = entry.path().filename().string();
-        if (entry.path().extension() == ".json" && name != "job.schema.json") {
+        if (entry.path().extension() == ".json" && !name.ends_with(".schema.json")) {
             jobs.push_back(entry.path());
         }
     }
@@ -68,6 +68,17 @@ TEST(JobDocs, CommittedSchemaIsCurrent) {
 TEST(JobDocs, CommittedPageIsCurrent) {
     EXPECT_EQ(content_of(kSource + "/docs/job-format.md"), job_format_markdown())
         << "build dln_job_docs and run it with the source directory";
+}
+
+TEST(SweepDocs, CommittedSchemaAndPageAreCurrent) {
+    EXPECT_EQ(content_of(kSource + "/jobs/sweeps/sweep.schema.json"), sweep_schema());
+    EXPECT_EQ(content_of(kSource + "/docs/sweep-format.md"), sweep_format_markdown());
+}
+
+TEST(SweepDocs, ShippedSweepsFitTheSchema) {
+    for (const auto& path : jobs_in("/jobs/sweeps")) {
+        EXPECT_EQ(schema_faults(content_of(path), sweep_schema()), "") << path;
+    }
 }
 
 TEST(JobDocs, ShippedJobsFitTheSchema) {

@@ -1,5 +1,6 @@
 #include "dln/report/statistics.hpp"
 
+#include <cmath>
 #include <limits>
 
 #include <gtest/gtest.h>
@@ -87,6 +88,18 @@ TEST(LowerBoundOfMean, IsThatOfStudentsT) {
 TEST(LowerBoundOfMean, TwoDifferencesSayNothing) {
     EXPECT_EQ(lower_bound_of_mean(std::vector{5.0, 5.0}, 0.95),
               -std::numeric_limits<double>::infinity());
+}
+
+TEST(IntervalOfMean, IsThatOfStudentsT) {
+    const std::vector<double> values{1.0, 2.0, 3.0};
+    const auto interval = interval_of_mean(values);
+    // t(0.975, 2) = 4.302653, standard error 1/sqrt(3)
+    EXPECT_NEAR(interval->low, 2.0 - 4.302653 / std::sqrt(3.0), 1e-6);
+    EXPECT_NEAR(interval->high, 2.0 + 4.302653 / std::sqrt(3.0), 1e-6);
+}
+
+TEST(IntervalOfMean, OneValueHasNone) {
+    EXPECT_FALSE(interval_of_mean(std::vector<double>{1.0}).has_value());
 }
 
 }  // namespace

@@ -1,0 +1,206 @@
+// What a sweep file must fulfil beyond the types and ranges of its fields.
+
+#include <algorithm>
+#include <cmath>
+
+#include "dln/text/utf8.hpp"
+
+#include "job/sweep_fields.hpp"
+
+namespace dln::job {
+namespace {
+
+// What the sweep itself sets in each trial's job.
+constexpr std::array<std::string_view, 3> kSetBySweep{"/run_dir", "/name", "/$schema"};
+// Sobol's sequence has a table of directions; boost's goes to 3667.
+constexpr std::size_t kMostSobolDimensions = 1000;
+// Beyond it a double does not hold each whole number.
+constexpr double kLargestWhole = 9007199254740992.0;
+
+void check_pointer(Reader& reader, const std::string& pointer) {
+    if (!pointer.starts_with('/') || pointer.size() < 2) {
+        reader.fail(fmt::format("\"{}\" is no JSON pointer. Expected \"/\" and names, such as "
+                                "\"/train/candidates\".",
+                                printable(pointer, 60)),
+                    {"pointer"});
+    }
+    for (const auto set : kSetBySweep) {
+        if (pointer == set || pointer.starts_with(std::string(set) + "/")) {
+            reader.fail(fmt::format("\"{}\" is set by the sweep. Expected another field.",
+                                    printable(pointer, 60)),
+                        {"pointer"});
+        }
+    }
+}
+
+void check_values(Reader& reader, const SweepDimension& dimension) {
+    for (std::size_t i = 0; i < dimension.values.size(); ++i) {
+        for (std::size_t j = 0; j < i; ++j) {
+            if (dimension.values[i] != dimension.values[j]) continue;
+            reader.fail(fmt::format("the same value as entry {}. Expected different values.", j),
+                        {"values", std::to_string(i)});
+        }
+    }
+    for (const auto& [is_given, name] : {std::pair{dimension.min.has_value(), "min"},
+                                         {dimension.max.has_value(), "max"},
+                                         {dimension.log, "log"},
+                                         {dimension.is_int, "int"},
+                                         {dimension.grid.has_value(), "grid"}}) {
+        if (is_given) {
+            reader.fail("beside \"values\". Expected either values or a range.", {name});
+        }
+    }
+}
+
+void check_range(Reader& reader, const SweepDimension& dimension) {
+    if (!dimension.min || !dimension.max) {
+        const bool has_one = dimension.min || dimension.max;
+        reader.fail(has_one ? "missing. A range has both ends: \"min\" and \"max\"."
+                            : "missing. Expected a list of values, or \"min\" and \"max\".",
+                    {!has_one        ? "values"
+                     : dimension.min ? "max"
+                                     : "min"});
+        return;
+    }
+    const double min = *dimension.min;
+    const double max = *dimension.max;
+    if (min > max) {
+        reader.fail(fmt::format("{} is below \"min\", {}: nothing lies between. Expected at least "
+                                "{}.",
+                                max, min, min),
+                    {"max"});
+    }
+    if (dimension.log && min <= 0.0) {
+        reader.fail(fmt::format("{} has no logarithm. Expected more than 0, or no \"log\".", min),
+                    {"min"});
+    }
+    for (const auto& [value, name] : {std::pair{min, "min"}, {max, "max"}}) {
+        if (!dimension.is_int) continue;
+        if (std::floor(value) != value || std::abs(value) > kLargestWhole) {
+            reader.fail(
+                fmt::format("{} is no whole number below 2^53. Expected one, or no \"int\".",
+                            value),
+                {name});
+        }
+    }
+}
+
+bool lies_within(const std::string& pointer, const std::string& other) {
+    return pointer.size() > other.size() && pointer.starts_with(other) &&
+           pointer[other.size()] == '/';
+}
+
+void check_different(Reader& reader, const SweepSpec& spec, std::size_t i) {
+    const std::string& pointer = spec.space[i].pointer;
+    for (std::size_t j = 0; j < i; ++j) {
+        const std::string& other = spec.space[j].pointer;
+        if (pointer == other) {
+            reader.fail(fmt::format("\"{}\" is that of entry {} too. Expected each field once.",
+                                    printable(pointer, 60), j),
+                        {"pointer"});
+        } else if (lies_within(pointer, other) || lies_within(other, pointer)) {
+            reader.fail(fmt::format("\"{}\" and entry {}'s \"{}\" lie one in the other. Expected "
+                                    "fields that can be changed apart from each other.",
+                                    printable(pointer, 60), j, printable(other, 60)),
+                        {"pointer"});
+        }
+    }
+    if (pointer == "/seed" && !spec.seeds.empty()) {
+        reader.fail("\"/seed\" beside \"seeds\". Expected one of the two.", {"pointer"});
+    }
+}
+
+void check_condition(Reader& reader, const SweepSpec& spec, std::size_t i) {
+    if (!spec.space[i].when) return;
+    const SweepCondition& when = *spec.space[i].when;
+    const Reader::Scope scope(reader, "when");
+    std::vector<std::string> known;
+    const SweepDimension* other = nullptr;
+    for (std::size_t j = 0; j < i; ++j) {
+        if (spec.space[j].values.empty()) continue;
+        known.push_back(spec.space[j].pointer);
+        if (known.back() == when.pointer) other = &spec.space[j];
+    }
+    if (other == nullptr) {
+        reader.fail(fmt::format("\"{}\" is no dimension with values further up. Expected {}.{}",
+                                printable(when.pointer, 60),
+                                known.empty() ? "one to be there" : "one of: " + quoted_list(known),
+                                hint_for(when.pointer, known)),
+                    {"pointer"});
+        return;
+    }
+    for (std::size_t v = 0; v < when.values.size(); ++v) {
+        if (std::ranges::find(other->values, when.values[v]) != other->values.end()) continue;
+        reader.fail(fmt::format("{} is no value of {}, so the condition never holds. Expected one "
+                                "of: {}.",
+                                describe(when.values[v]), printable(when.pointer, 60),
+                                printable(Json(other->values).dump(), 200)),
+                    {"is", std::to_string(v)});
+    }
+}
+
+void check_method(Reader& reader, const SweepSpec& spec) {
+    const bool is_grid = spec.method == SweepMethod::grid;
+    if (is_grid && spec.configurations > 0) {
+        reader.fail("a grid has as many as there are combinations. Expected 0, or another method.",
+                    {"configurations"});
+    }
+    if (!is_grid && spec.configurations == 0) {
+        reader.fail("0: nothing would be tried. Expected how many to draw, at least 1.",
+                    {"configurations"});
+    }
+    if (spec.method == SweepMethod::sobol && spec.space.size() > kMostSobolDimensions) {
+        reader.fail(fmt::format("{} dimensions. Expected at most {} with \"sobol\".",
+                                spec.space.size(), kMostSobolDimensions),
+                    {"space"});
+    }
+    for (std::size_t i = 0; i < spec.space.size(); ++i) {
+        const SweepDimension& dimension = spec.space[i];
+        const std::vector<std::string> place{"space", std::to_string(i), "grid"};
+        if (!is_grid && dimension.grid) {
+            reader.fail("only the method \"grid\" has points. Expected none.", place);
+        }
+        if (is_grid && !dimension.grid && dimension.values.empty() && !dimension.is_int) {
+            reader.fail("missing. A grid takes so many points of a range. Expected at least 2.",
+                        place);
+        }
+    }
+}
+
+}  // namespace
+
+void check_dimension(Reader& reader, const SweepDimension& dimension) {
+    check_pointer(reader, dimension.pointer);
+    if (!dimension.values.empty()) {
+        check_values(reader, dimension);
+    } else {
+        check_range(reader, dimension);
+    }
+}
+
+void check_sweep(Reader& reader, const SweepSpec& spec) {
+    for (std::size_t i = 0; i < spec.seeds.size(); ++i) {
+        if (std::find(spec.seeds.begin(), spec.seeds.begin() + static_cast<std::ptrdiff_t>(i),
+                      spec.seeds[i]) != spec.seeds.begin() + static_cast<std::ptrdiff_t>(i)) {
+            reader.fail(fmt::format("{} twice. Expected different seeds.", spec.seeds[i]),
+                        {"seeds", std::to_string(i)});
+        }
+    }
+    {
+        const Reader::Scope space(reader, "space");
+        for (std::size_t i = 0; i < spec.space.size(); ++i) {
+            const Reader::Scope entry(reader, std::to_string(i));
+            check_different(reader, spec, i);
+            check_condition(reader, spec, i);
+        }
+    }
+    check_method(reader, spec);
+    if (!spec.metric.pointer.starts_with('/')) {
+        reader.fail(fmt::format("\"{}\" is no JSON pointer. Expected a place in result.json, such "
+                                "as \"/dev/accuracy\".",
+                                printable(spec.metric.pointer, 60)),
+                    {"metric", "pointer"});
+    }
+}
+
+}  // namespace dln::job

@@ -1,0 +1,121 @@
+#include "dln/sweep/trials.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <set>
+
+#include "dln/error.hpp"
+#include "dln/text/utf8.hpp"
+
+namespace dln {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// The trials with the smallest and the largest number of a range.
+struct Ends {
+    double min = std::numeric_limits<double>::infinity();
+    double max = -std::numeric_limits<double>::infinity();
+    std::uint64_t min_trial = 0;
+    std::uint64_t max_trial = 0;
+
+    void take(double value, std::uint64_t trial) {
+        if (value < min) {
+            min = value;
+            min_trial = trial;
+        }
+        if (value > max) {
+            max = value;
+            max_trial = trial;
+        }
+    }
+};
+
+}  // namespace
+
+Trials::Trials(const SweepSpec& spec) : spec_(spec), space_(spec) {
+    if (size() <= kMostTrials) return;
+    throw UsageError(
+        fmt::format("{}: {} configurations with {} seeds are {} trials. Expected at most {}.",
+                    printable(spec.path), configurations(), seeds_each(), size(), kMostTrials));
+}
+
+std::uint64_t Trials::seeds_each() const noexcept {
+    return std::max<std::uint64_t>(spec_.seeds.size(), 1);
+}
+
+Trial Trials::trial(std::uint64_t number) const {
+    if (number >= size()) {
+        throw UsageError(fmt::format("{}: there is no trial {}. Expected 0 to {}.",
+                                     printable(spec_.path), number, size() - 1));
+    }
+    Trial trial{.number = number,
+                .configuration = number / seeds_each(),
+                .settings = space_.configuration(number / seeds_each()),
+                .seed = std::nullopt,
+                .run_dir = spec_.runs_dir + "/" + trial_directory_name(number)};
+    if (!spec_.seeds.empty()) trial.seed = spec_.seeds[number % seeds_each()];
+    return trial;
+}
+
+std::string trial_directory_name(std::uint64_t number) { return fmt::format("{:06}", number); }
+
+std::vector<Override> overrides_of(const SweepSpec& spec, const Trial& trial) {
+    std::vector<Override> overrides;
+    for (const Setting& setting : trial.settings) {
+        overrides.push_back({setting.pointer, setting.value.dump()});
+    }
+    if (trial.seed) overrides.push_back({"/seed", std::to_string(*trial.seed)});
+    const std::string name = fmt::format("{}-{}", spec.name, trial.configuration);
+    overrides.push_back({"/name", Json(name).dump()});
+    overrides.push_back({"/run_dir", Json(trial.run_dir).dump()});
+    return overrides;
+}
+
+std::vector<std::uint64_t> covering_trials(const Trials& trials) {
+    std::map<std::string, const SweepDimension*> dimensions;
+    for (const SweepDimension& dimension : trials.spec().space) {
+        dimensions[dimension.pointer] = &dimension;
+    }
+    std::set<std::uint64_t> covering{0};
+    std::set<std::string> seen;  // "pointer=value"
+    std::map<std::string, Ends> ends;
+    for (std::uint64_t c = 0; c < trials.configurations(); ++c) {
+        const std::uint64_t number = c * trials.seeds_each();
+        for (const Setting& setting : trials.trial(number).settings) {
+            if (dimensions[setting.pointer]->values.empty()) {
+                ends[setting.pointer].take(setting.value.get<double>(), number);
+            } else if (seen.insert(setting.pointer + "=" + setting.value.dump()).second) {
+                covering.insert(number);
+            }
+        }
+    }
+    for (const auto& [pointer, found] : ends) covering.insert({found.min_trial, found.max_trial});
+    return {covering.begin(), covering.end()};
+}
+
+void check_jobs(const Trials& trials, std::string_view base_job) {
+    const SweepSpec& spec = trials.spec();
+    for (const std::uint64_t number : covering_trials(trials)) {
+        const Trial trial = trials.trial(number);
+        try {
+            static_cast<void>(parse_job(base_job, spec.job_path, overrides_of(spec, trial)));
+        } catch (const UsageError& error) {
+            throw UsageError(fmt::format("{}: the job of trial {} ({}) is refused:\n{}",
+                                         printable(spec.path), number, describe(trial.settings),
+                                         error.what()));
+        }
+    }
+}
+
+std::string describe(const Configuration& settings) {
+    std::string text;
+    for (const Setting& setting : settings) {
+        text += fmt::format("{}{}={}", text.empty() ? "" : ", ", printable(setting.pointer, 80),
+                            printable(setting.value.dump(), 80));
+    }
+    return text;
+}
+
+}  // namespace dln
