@@ -32,6 +32,9 @@ class LocalCommunicator final : public Communicator {
     std::unique_ptr<PendingSum> start_sum(std::vector<std::int64_t> values) override {
         return std::make_unique<LocalSum>(std::move(values));
     }
+    std::unique_ptr<Communicator> split(int /*group*/) override {
+        return std::make_unique<LocalCommunicator>();
+    }
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The communicator over MPI_COMM_WORLD.
+// The communicator over MPI_COMM_WORLD, and over groups of its ranks.
 //
 // A message is sent in pieces of at most piece_bytes because MPI counts in int. The tag says
 // whether more pieces follow; MPI keeps the order between two ranks, so the pieces of a message
@@ -47,18 +47,25 @@ class MpiCommunicator final : public Communicator {
         : exceptions_at_start_(std::uncaught_exceptions()),
           library_(std::move(library)),
           piece_bytes_(piece_bytes),
-          partial_(static_cast<std::size_t>(world_.size())) {
+          partial_(static_cast<std::size_t>(comm_.size())) {
         DLN_ASSERT(piece_bytes > 0 && piece_bytes <= INT_MAX, "{} bytes a piece", piece_bytes);
     }
+    /// The group of `all` that this rank is in; `all` keeps MPI initialised.
+    MpiCommunicator(const MpiCommunicator& all, int group)
+        : exceptions_at_start_(std::uncaught_exceptions()),
+          piece_bytes_(all.piece_bytes_),
+          comm_(all.comm_, group),
+          partial_(static_cast<std::size_t>(comm_.size())) {}
     ~MpiCommunicator() override;
 
-    [[nodiscard]] int rank() const noexcept override { return world_.rank(); }
-    [[nodiscard]] int size() const noexcept override { return world_.size(); }
+    [[nodiscard]] int rank() const noexcept override { return comm_.rank(); }
+    [[nodiscard]] int size() const noexcept override { return comm_.size(); }
     std::string broadcast(std::string bytes) override;
     bool all_of(bool ok) override;
     void send(int destination, std::string bytes) override;
     std::optional<Message> receive() override;
     std::unique_ptr<PendingSum> start_sum(std::vector<std::int64_t> values) override;
+    std::unique_ptr<Communicator> split(int group) override;
 
   private:
     void reap();
@@ -67,9 +74,9 @@ class MpiCommunicator final : public Communicator {
     void settle();
 
     int exceptions_at_start_;
-    std::unique_ptr<MpiLibrary> library_;  // before world_: finalised after it
+    std::unique_ptr<MpiLibrary> library_;  // before comm_: finalised after it
     std::size_t piece_bytes_;
-    MpiWorldCopy world_;
+    MpiOwnComm comm_;
     std::list<MpiTransfer> outgoing_;
     std::list<MpiTransfer> incoming_;   // matched pieces in order of matching
     std::vector<std::string> partial_;  // per source: the pieces so far of an unfinished message
@@ -92,7 +99,7 @@ MpiCommunicator::~MpiCommunicator() {
     kept_transfers.splice(kept_transfers.end(), outgoing_);
     kept_transfers.splice(kept_transfers.end(), incoming_);
     kept_sums.splice(kept_sums.end(), sums_);
-    world_.abandon();
+    comm_.abandon();
     static_cast<void>(library_.release());
 }
 
@@ -106,7 +113,7 @@ void MpiCommunicator::settle() {
         }
         reap();
         if (!in_barrier && outgoing_.empty() && sums_.empty()) {
-            check_mpi(MPI_Ibarrier(world_.get(), barrier.out()), "MPI_Ibarrier");
+            check_mpi(MPI_Ibarrier(comm_.get(), barrier.out()), "MPI_Ibarrier");
             in_barrier = true;
         }
     }
@@ -122,11 +129,11 @@ void MpiCommunicator::reap() {
 
 std::string MpiCommunicator::broadcast(std::string bytes) {
     std::uint64_t length = bytes.size();
-    check_mpi(MPI_Bcast(&length, 1, MPI_UINT64_T, 0, world_.get()), "MPI_Bcast");
+    check_mpi(MPI_Bcast(&length, 1, MPI_UINT64_T, 0, comm_.get()), "MPI_Bcast");
     bytes.resize(length);
     for (std::size_t begin = 0; begin < length; begin += piece_bytes_) {
         const auto count = static_cast<int>(std::min(piece_bytes_, length - begin));
-        check_mpi(MPI_Bcast(bytes.data() + begin, count, MPI_BYTE, 0, world_.get()), "MPI_Bcast");
+        check_mpi(MPI_Bcast(bytes.data() + begin, count, MPI_BYTE, 0, comm_.get()), "MPI_Bcast");
     }
     return bytes;
 }
@@ -134,7 +141,7 @@ std::string MpiCommunicator::broadcast(std::string bytes) {
 bool MpiCommunicator::all_of(bool ok) {
     const int mine = ok ? 1 : 0;
     int all = 0;
-    check_mpi(MPI_Allreduce(&mine, &all, 1, MPI_INT, MPI_MIN, world_.get()), "MPI_Allreduce");
+    check_mpi(MPI_Allreduce(&mine, &all, 1, MPI_INT, MPI_MIN, comm_.get()), "MPI_Allreduce");
     return all == 1;
 }
 
@@ -152,7 +159,7 @@ void MpiCommunicator::send(int destination, std::string bytes) {
         piece.bytes = count == length ? std::move(bytes) : bytes.substr(begin, count);
         check_mpi(
             MPI_Isend(piece.bytes.data(), static_cast<int>(count), MPI_BYTE, destination,
-                      last ? kTagLastPiece : kTagMorePieces, world_.get(), piece.request.out()),
+                      last ? kTagLastPiece : kTagMorePieces, comm_.get(), piece.request.out()),
             "MPI_Isend");
         begin += count;
     } while (begin < length);
@@ -170,7 +177,7 @@ bool MpiCommunicator::match_incoming() {
     int found = 0;
     MPI_Message handle = MPI_MESSAGE_NULL;
     MPI_Status status;
-    check_mpi(MPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, world_.get(), &found, &handle, &status),
+    check_mpi(MPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, comm_.get(), &found, &handle, &status),
               "MPI_Improbe");
     if (found == 0) {
         return false;
@@ -219,9 +226,13 @@ std::unique_ptr<PendingSum> MpiCommunicator::start_sum(std::vector<std::int64_t>
     sums_.push_back(sum);
     check_mpi(
         MPI_Ireduce(sum->values.data(), sum->result.data(), static_cast<int>(sum->values.size()),
-                    MPI_INT64_T, MPI_SUM, 0, world_.get(), sum->request.out()),
+                    MPI_INT64_T, MPI_SUM, 0, comm_.get(), sum->request.out()),
         "MPI_Ireduce");
     return std::make_unique<MpiPendingSum>(std::move(sum));
+}
+
+std::unique_ptr<Communicator> MpiCommunicator::split(int group) {
+    return std::make_unique<MpiCommunicator>(*this, group);
 }
 
 }  // namespace

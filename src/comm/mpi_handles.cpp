@@ -33,14 +33,23 @@ MpiLibrary::MpiLibrary() {
 
 MpiLibrary::~MpiLibrary() { MPI_Finalize(); }
 
-MpiWorldCopy::MpiWorldCopy() {
+MpiOwnComm::MpiOwnComm() {
     check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &comm_), "MPI_Comm_dup");
+    set_up();
+}
+
+MpiOwnComm::MpiOwnComm(const MpiOwnComm& all, int group) {
+    check_mpi(MPI_Comm_split(all.get(), group, all.rank(), &comm_), "MPI_Comm_split");
+    set_up();
+}
+
+void MpiOwnComm::set_up() {
     check_mpi(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     check_mpi(MPI_Comm_rank(comm_, &rank_), "MPI_Comm_rank");
     check_mpi(MPI_Comm_size(comm_, &size_), "MPI_Comm_size");
 }
 
-MpiWorldCopy::~MpiWorldCopy() {
+MpiOwnComm::~MpiOwnComm() {
     if (comm_ != MPI_COMM_NULL) {
         MPI_Comm_free(&comm_);
     }

@@ -24,13 +24,16 @@ class MpiLibrary {
     MpiLibrary& operator=(const MpiLibrary&) = delete;
 };
 
-/// A duplicate of MPI_COMM_WORLD that returns error codes. Collective to construct and to destroy.
-class MpiWorldCopy {
+/// A communicator made for one owner, that returns error codes. Collective to construct and to destroy.
+class MpiOwnComm {
   public:
-    MpiWorldCopy();
-    ~MpiWorldCopy();
-    MpiWorldCopy(const MpiWorldCopy&) = delete;
-    MpiWorldCopy& operator=(const MpiWorldCopy&) = delete;
+    /// A duplicate of MPI_COMM_WORLD.
+    MpiOwnComm();
+    /// The ranks of `all` that pass the same `group`, in their order there.
+    MpiOwnComm(const MpiOwnComm& all, int group);
+    ~MpiOwnComm();
+    MpiOwnComm(const MpiOwnComm&) = delete;
+    MpiOwnComm& operator=(const MpiOwnComm&) = delete;
     [[nodiscard]] MPI_Comm get() const noexcept { return comm_; }
     [[nodiscard]] int rank() const noexcept { return rank_; }
     [[nodiscard]] int size() const noexcept { return size_; }
@@ -38,6 +41,8 @@ class MpiWorldCopy {
     void abandon() noexcept { comm_ = MPI_COMM_NULL; }
 
   private:
+    void set_up();
+
     MPI_Comm comm_ = MPI_COMM_NULL;
     int rank_ = 0;
     int size_ = 1;

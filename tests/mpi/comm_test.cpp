@@ -1,9 +1,11 @@
 // The promises of Communicator, on one rank without MPI and on any number of ranks with it.
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -205,6 +207,28 @@ TEST_P(CommunicatorTest, ClosesThoughMessagesWereNeverReceived) {
     static_cast<void>(comm().start_sum(std::vector<std::int64_t>(100'000, 1)));
     close();
     EXPECT_TRUE(testing::world().all_of(true));
+}
+
+TEST_P(CommunicatorTest, GroupsOfASplitTalkAmongThemselves) {
+    const int group = comm().rank() / 2;
+    const auto mine = comm().split(group);
+    ASSERT_EQ(mine->size(), std::min(2, comm().size() - group * 2));
+    EXPECT_EQ(mine->rank(), comm().rank() % 2);
+    EXPECT_EQ(mine->broadcast(std::to_string(group)), std::to_string(group));
+    EXPECT_FALSE(mine->all_of(mine->rank() != 0));
+    if (mine->rank() == 1) {
+        comm().send(group * 2, "of all");
+        mine->send(0, "of the group");
+    } else if (mine->size() == 2) {
+        std::optional<Message> within;
+        while (!within) within = mine->receive();
+        EXPECT_EQ(within->bytes, "of the group");
+        EXPECT_EQ(within->source, 1);
+        EXPECT_EQ(wait_for_message().bytes, "of all");
+    }
+    auto sum = mine->start_sum({1});
+    const auto total = wait_for(*sum);
+    if (mine->rank() == 0) EXPECT_EQ(total, std::vector<std::int64_t>{mine->size()});
 }
 
 INSTANTIATE_TEST_SUITE_P(Communicators,

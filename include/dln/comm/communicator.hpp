@@ -47,6 +47,9 @@ class Communicator {
     /// Starts the sum of `values` over all ranks to rank 0. Collective in order, not in time.
     [[nodiscard]] virtual std::unique_ptr<PendingSum> start_sum(
         std::vector<std::int64_t> values) = 0;
+    /// A communicator of the ranks that pass the same `group`, in their order here. Messages of the two do not mix.
+    /// Collective; destroy the new one, on all its ranks, before this one.
+    [[nodiscard]] virtual std::unique_ptr<Communicator> split(int group) = 0;
 };
 
 /// One rank, no MPI.
