@@ -17,22 +17,24 @@ std::string refused_path(const std::string& path) { return "refusal of " + path;
 
 }  // namespace
 
-JournalReplies::JournalReplies(RunDirectory run, Journal journal)
-    : run_(std::move(run)), journal_(std::move(journal)) {}
+JournalReplies::JournalReplies(const std::string& run_dir, std::shared_ptr<Journal> journal)
+    : run_(run_dir), journal_(std::move(journal)) {}
 
 JournalReplies::JournalReplies(const std::string& run_dir, int rank)
-    : JournalReplies(RunDirectory(run_dir),
-                     Journal::read_write(RunDirectory(run_dir).journal_path(), rank)) {}
+    : JournalReplies(run_dir,
+                     std::make_shared<Journal>(
+                         Journal::read_write(RunDirectory(run_dir).journal_path(), rank))) {}
 
 std::shared_ptr<JournalReplies> JournalReplies::of_replayed(const std::string& run_dir) {
-    return std::shared_ptr<JournalReplies>(new JournalReplies(
-        RunDirectory(run_dir), Journal::read_only(RunDirectory(run_dir).journal_path())));
+    return std::make_shared<JournalReplies>(
+        run_dir,
+        std::make_shared<Journal>(Journal::read_only(RunDirectory(run_dir).journal_path())));
 }
 
 std::optional<std::string> JournalReplies::find(const std::string& model,
                                                 const std::string& path,
                                                 const std::string& body) {
-    return journal_.find({.model = model, .path = path, .body = body});
+    return journal_->find({.model = model, .path = path, .body = body});
 }
 
 void JournalReplies::keep(const std::string& model,
@@ -40,10 +42,10 @@ void JournalReplies::keep(const std::string& model,
                           const std::string& body,
                           const std::string& reply) {
     has_begun_ = has_begun_ || run_.holds_run();
-    if (!(has_begun_ || keeps_before_run_) || !journal_.takes_replies()) return;
+    if (!(has_begun_ || keeps_before_run_) || !journal_->takes_replies()) return;
     try {
         if (!has_begun_) std::filesystem::create_directories(run_.journal_path());
-        journal_.put({.model = model, .path = path, .body = body}, reply);
+        journal_->put({.model = model, .path = path, .body = body}, reply);
         sync_now_and_then();
     } catch (const std::exception& error) {
         spdlog::warn("the journal takes no more replies, a restart will pay for them again: {}",
@@ -76,7 +78,7 @@ void JournalReplies::keep_refused(const std::string& model,
 void JournalReplies::sync_now_and_then() {
     const auto now = std::chrono::steady_clock::now();
     if (now - synced_ < kSyncEvery) return;
-    journal_.sync();
+    journal_->sync();
     synced_ = now;
 }
 

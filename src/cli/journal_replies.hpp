@@ -1,5 +1,5 @@
 #pragma once
-// A run's journal as the place where the HTTP backend of a rank looks replies up.
+// A run's journal, or that of a sweep, as the place where the HTTP backend of a rank looks replies up.
 
 #include <chrono>
 #include <memory>
@@ -15,6 +15,8 @@ class JournalReplies : public PaidReplies {
   public:
     /// Reads the journal of the run in `run_dir`, if there is one. Throws as Journal::read_write does.
     JournalReplies(const std::string& run_dir, int rank);
+    /// The run's replies go into `journal`, which others use too.
+    JournalReplies(const std::string& run_dir, std::shared_ptr<Journal> journal);
     /// The same of a run that is replayed: nothing is kept.
     static std::shared_ptr<JournalReplies> of_replayed(const std::string& run_dir);
     [[nodiscard]] std::optional<std::string> find(const std::string& model,
@@ -36,14 +38,13 @@ class JournalReplies : public PaidReplies {
                       const RefusedCall& refused) override;
     /// True: from now on keeps replies whether or not the run has begun. Embedding all inputs is paid for before.
     void keep_before_run(bool wanted) noexcept { keeps_before_run_ = wanted; }
-    [[nodiscard]] const JournalCounts& counts() const noexcept { return journal_.counts(); }
+    [[nodiscard]] const JournalCounts& counts() const noexcept { return journal_->counts(); }
 
   private:
-    JournalReplies(RunDirectory run, Journal journal);
     void sync_now_and_then();
 
     RunDirectory run_;
-    Journal journal_;
+    std::shared_ptr<Journal> journal_;
     bool has_begun_ = false;
     bool keeps_before_run_ = false;
     std::chrono::steady_clock::time_point synced_ = std::chrono::steady_clock::now();

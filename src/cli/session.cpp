@@ -138,6 +138,9 @@ std::shared_ptr<JournalReplies> Session::open_replies(const Replies& wanted) {
         if (!has_journal(job_)) return;
         if (!wanted.replayed_run.empty()) {
             replies = JournalReplies::of_replayed(wanted.replayed_run);
+        } else if (wanted.keeps_replies && wanted.shared_journal) {
+            wanted.shared_journal->refresh();
+            replies = std::make_shared<JournalReplies>(job_.run_dir, wanted.shared_journal);
         } else if (wanted.keeps_replies) {
             replies = std::make_shared<JournalReplies>(job_.run_dir, comm_.rank());
         }
@@ -156,7 +159,7 @@ std::unique_ptr<Backend> Session::make(const BackendSpec& spec,
         const std::string facts = RunDirectory(wanted.replayed_run).file(server_file);
         replayed = {.path = wanted.replayed_run, .facts = read_text_file(facts).value_or("")};
     }
-    return make_backend(spec, {job_.path, pointer}, comm_.rank(), comm_.size(), std::move(held),
+    return make_backend(spec, {job_.path, pointer}, share_.rank, share_.ranks, std::move(held),
                         std::move(replayed));
 }
 
@@ -210,7 +213,10 @@ void Session::choose_examples(const Replies& wanted,
     embedding_counts_ = found.counts;
 }
 
-void Session::start(ModelsWanted models, const Replies& wanted) {
+void Session::start(ModelsWanted models,
+                    const Replies& wanted,
+                    const std::optional<LimitShare>& share) {
+    share_ = share.value_or(LimitShare{.rank = comm_.rank(), .ranks = comm_.size()});
     const std::shared_ptr<JournalReplies> replies = open_replies(wanted);
     make_backends(models, wanted, replies);
     if (network_->nearest_shown() > 0) choose_examples(wanted, replies);

@@ -59,6 +59,15 @@ struct Replies {
     std::string replayed_run;
     /// Directory of a run whose journal is looked up for embeddings, and for nothing else; it takes none. Empty: none.
     std::string embeddings_of_run = {};
+    /// With keeps_replies: the journal to use instead of the run's, of this rank; it is refreshed first. None: the
+    /// run's.
+    std::shared_ptr<Journal> shared_journal = {};
+};
+
+/// A rank's share of the limits of model servers, where other ranks call the same servers for other runs.
+struct LimitShare {
+    int rank = 0;
+    int ranks = 1;  ///< that call, all together
 };
 
 /// Which splits a command reads; few-shot examples need the training split whatever is asked.
@@ -87,7 +96,10 @@ class Session {
     /// `data` counts. Collective; before start().
     std::size_t add_split(const Dataset& data);
     /// Loads the models on every rank; where examples are chosen by embeddings, embeds all inputs. Collective.
-    void start(ModelsWanted models, const Replies& replies = {});
+    /// `share`: none: those of the session's ranks.
+    void start(ModelsWanted models,
+               const Replies& replies = {},
+               const std::optional<LimitShare>& share = {});
     /// Replies of model servers that were held at the start.
     [[nodiscard]] std::int64_t replies_held() const noexcept { return replies_held_; }
     /// Runs `body` on rank 0 while the other ranks serve its engine; returns its exit code on all ranks.
@@ -133,6 +145,7 @@ class Session {
     std::unique_ptr<Backend> backend_;
     std::unique_ptr<Backend> backward_;  // none: backend_ is both
     bool asks_training_ = false;
+    LimitShare share_;
     NearestExamples nearest_;
     std::optional<EmbeddedInputs> embedded_inputs_;
     BackendCounts embedding_counts_;  // of all ranks; on rank 0 only

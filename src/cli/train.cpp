@@ -165,6 +165,20 @@ std::string stop_reason(const StopTime& time) {
     return signal.empty() ? time.reached() : signal;
 }
 
+// Lets whoever started the run have a turn as well.
+class TurnedDisplay : public TrainDisplay {
+  public:
+    TurnedDisplay(const Job& job, int ranks, const Training& training)
+        : TrainDisplay(job, ranks, training.output), on_turn_(training.on_turn) {}
+    void progressed(const TrainState& state, const EngineProgress& progress) override {
+        TrainDisplay::progressed(state, progress);
+        if (on_turn_) on_turn_();
+    }
+
+  private:
+    const std::function<void()>& on_turn_;
+};
+
 int train_on_root(Session& session, const std::string& hash, const Training& training) {
     const Job& job = session.job();
     const std::string& replay = training.replay;
@@ -208,7 +222,7 @@ int train_on_root(Session& session, const std::string& hash, const Training& tra
                                .batches = batches,
                                .proposer = proposer,
                                .posterior = posterior};
-    TrainDisplay display(job, session.comm().size(), training.output);
+    TurnedDisplay display(job, session.comm().size(), training);
     display.begin(info.description, has_backward ? backward.description : std::string(),
                   session.splits()[kTrainSplit].size(), session.splits()[kDevSplit].size(),
                   session.splits()[kTestSplit].size());
@@ -251,7 +265,10 @@ int run_training(Communicator& comm, const Training& training) {
         return 0;
     }
     session.start(ModelsWanted::both,
-                  {.keeps_replies = training.replay.empty(), .replayed_run = training.replay});
+                  {.keeps_replies = training.replay.empty(),
+                   .replayed_run = training.replay,
+                   .shared_journal = training.shared_journal},
+                  training.share);
     if (comm.rank() != 0) {
         session.engine().ask_to_halt_when(StopSignals::received);
         StopSignals::defer();

@@ -3,12 +3,16 @@
 
 #include <cstdio>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 
 #include "dln/comm/communicator.hpp"
 #include "dln/error.hpp"
 #include "dln/job/job.hpp"
+#include "dln/store/journal.hpp"
 
+#include "cli/session.hpp"
 #include "cli/stop_signals.hpp"
 
 namespace dln {
@@ -18,6 +22,11 @@ struct Training {
     std::string replay = {};    ///< directory of the run to replay; empty: none
     StopTime stop_time = StopTime(0.0);
     std::FILE* output = stdout;  ///< for what a person sees of the run
+    /// The journal of this rank to use instead of the run's; none: the run's.
+    std::shared_ptr<Journal> shared_journal = {};
+    std::optional<LimitShare> share = {};  ///< as Session::start takes it
+    /// Called on rank 0 again and again while the run computes; must be cheap.
+    std::function<void()> on_turn = {};
     /// Told on rank 0 why the run ended early, before the message is printed. Errors that are found before
     /// the first model call are thrown instead.
     std::function<void(const Error&)> failed = {};

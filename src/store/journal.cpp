@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <set>
 #include <system_error>
 #include <tuple>
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "dln/error.hpp"
 #include "dln/store/durable_write.hpp"
@@ -78,7 +80,12 @@ struct Piece {
 /// checksum fits, so that memory stays bounded whatever the file holds.
 class LineScanner {
   public:
-    explicit LineScanner(const std::string& path) : file_(path, O_RDONLY) {}
+    LineScanner(const std::string& path, std::uint64_t begin)
+        : file_(path, O_RDONLY), offset_(begin) {
+        if (begin > 0 && ::lseek(file_.get(), static_cast<off_t>(begin), SEEK_SET) < 0) {
+            throw_errno(path, "lseek");
+        }
+    }
 
     std::optional<Piece> next() {
         constexpr std::size_t kBlock = std::size_t{1} << 20U;
@@ -130,35 +137,54 @@ Journal Journal::read_write(std::string directory, int rank) {
 
 Journal::Journal(std::string directory, std::optional<int> rank)
     : directory_(std::move(directory)), rank_(rank), takes_replies_(rank.has_value()) {
-    read_files();
+    read_new_files();
 }
 
 Journal::~Journal() = default;
 Journal::Journal(Journal&&) noexcept = default;
 
-void Journal::read_files() {
+void Journal::read_new_files() {
+    std::set<std::string> known;
+    for (const JournalFile& file : files_) known.insert(file.path);
     for (const FileName& name : files_in(directory_)) {
+        const std::string path = fmt::format("{}/{}", directory_, name.text());
+        if (known.contains(path)) continue;
         if (name.rank == rank_) {
-            next_number_ = name.number + 1;
+            next_number_ = std::max(next_number_, name.number + 1);
         }
-        files_.push_back({fmt::format("{}/{}", directory_, name.text()), nullptr});
+        files_.push_back({path, nullptr});
         read_file(static_cast<std::uint32_t>(files_.size() - 1));
     }
 }
 
+/// From where it was read to before.
 void Journal::read_file(std::uint32_t file) {
-    LineScanner scanner(files_[file].path);
-    for (std::int64_t number = 1; const auto piece = scanner.next(); ++number) {
+    JournalFile& its = files_[file];
+    LineScanner scanner(its.path, its.read);
+    while (const auto piece = scanner.next()) {
         if (!piece->is_complete) {
             ++counts_.torn_tails;
-        } else if (piece->bytes.size() > kLongestJournalLine || !is_sealed(piece->bytes)) {
+            break;
+        }
+        its.read = piece->offset + piece->bytes.size() + 1;
+        ++its.lines;
+        if (piece->bytes.size() > kLongestJournalLine || !is_sealed(piece->bytes)) {
             ++counts_.skipped_lines;
         } else {
             take_line(piece->bytes,
                       {piece->offset, static_cast<std::uint32_t>(piece->bytes.size()), file},
-                      number);
+                      its.lines);
         }
     }
+}
+
+void Journal::refresh() {
+    counts_.torn_tails = 0;  // counted again where they still are
+    for (std::uint32_t file = 0; file < files_.size(); ++file) {
+        const bool is_own = own_ && file == own_file_;
+        if (!is_own) read_file(file);
+    }
+    read_new_files();
 }
 
 void Journal::take_line(std::string_view line, const Place& place, std::int64_t number) {
@@ -249,8 +275,7 @@ void Journal::put(const PaidRequest& request, std::string_view reply) {
     }
     const std::string line = journal_line(key, request, reply);
     or_stop_taking([&] { append(line); });
-    index_.emplace(key, Place{own_size_, static_cast<std::uint32_t>(line.size() - 1),
-                              static_cast<std::uint32_t>(files_.size() - 1)});
+    index_.emplace(key, Place{own_size_, static_cast<std::uint32_t>(line.size() - 1), own_file_});
     own_size_ += line.size();
     ++counts_.held;
     ++counts_.written;
@@ -277,6 +302,7 @@ void Journal::make_own_file() {
         own_ = FileDescriptor::make_new(path);
     } while (!own_);
     files_.push_back({path, nullptr});
+    own_file_ = static_cast<std::uint32_t>(files_.size() - 1);
     failpoint("journal.after_open");
     sync_directory(directory_);
     failpoint("journal.after_directory_fsync");

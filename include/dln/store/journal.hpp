@@ -4,9 +4,10 @@
 // docs/journal-format.md.
 //
 // Each rank opens the journal for itself and then knows what *all* earlier processes wrote, of any
-// number of ranks. What other processes write later it need not see: agree (all_of) between opening
-// and the first put, or a line that another rank is just writing counts as torn. A process writes
-// one file, made anew at its first put; no file ever has two writers, and none is changed later.
+// number of ranks. What other processes write later it sees when told to refresh. Without that, agree
+// (all_of) between opening and the first put, or a line that another rank is just writing counts as
+// torn. A process writes one file, made anew at its first put; no file ever has two writers, and none
+// is changed later. So several runs may share a journal, whichever processes write to it meanwhile.
 //
 // Only an index is held in memory (less than 100 bytes a reply). Not for several threads.
 
@@ -74,6 +75,9 @@ class Journal {
     void put(const PaidRequest& request, std::string_view reply);
     /// Makes durable what was put: call before each step file is saved. Throws like put.
     void sync();
+    /// Reads what other processes have written since. Costs what is new. A line that is just being written
+    /// is left for the next time. Throws as opening does.
+    void refresh();
     /// False when opened read_only and after put or sync has thrown.
     [[nodiscard]] bool takes_replies() const noexcept { return takes_replies_; }
 
@@ -92,10 +96,12 @@ class Journal {
     struct JournalFile {
         std::string path;
         std::unique_ptr<FileDescriptor> reader;  ///< open only while it is of use
+        std::uint64_t read = 0;                  ///< bytes of complete lines that were taken
+        std::int64_t lines = 0;                  ///< so many
     };
 
     Journal(std::string directory, std::optional<int> rank);
-    void read_files();
+    void read_new_files();
     void read_file(std::uint32_t file);
     void take_line(std::string_view line, const Place& place, std::int64_t number);
     [[nodiscard]] std::optional<std::string> held_reply(const JournalKey& key);
@@ -113,7 +119,8 @@ class Journal {
     std::vector<JournalFile> files_;
     int open_readers_ = 0;
     int next_number_ = 0;  ///< k of the next rank-<N>-<k>.jsonl; 0 stands for rank-<N>.jsonl
-    std::unique_ptr<FileDescriptor> own_;  ///< the last of files_, once there is one
+    std::unique_ptr<FileDescriptor> own_;
+    std::uint32_t own_file_ = 0;  ///< its index into files_, once there is one
     std::uint64_t own_size_ = 0;
     bool has_unsynced_ = false;
 };

@@ -142,6 +142,38 @@ TEST_F(JournalTest, ReadsMoreFilesThanItKeepsOpen) {
     EXPECT_LT(std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {}), 100);
 }
 
+TEST_F(JournalTest, SeesWhatOthersWroteSinceWhenRefreshed) {
+    Journal mine = open(0);
+    mine.put(ask("a"), "1");
+    Journal other = open(1);
+    other.put(ask("b"), "2");
+    EXPECT_EQ(mine.find(ask("b")), std::nullopt);
+    mine.refresh();
+    EXPECT_EQ(mine.find(ask("b")), "2");
+    other.put(ask("c"), "3");
+    mine.refresh();
+    EXPECT_EQ(mine.find(ask("c")), "3");
+    mine.put(ask("d"), "4");
+    EXPECT_EQ(mine.find(ask("a")), "1");
+    EXPECT_EQ(mine.find(ask("d")), "4");
+    EXPECT_EQ(mine.counts().held, 4);
+    EXPECT_EQ(mine.counts().conflicts + mine.counts().skipped_lines, 0);
+}
+
+TEST_F(JournalTest, LeavesALineThatIsBeingWrittenForTheNextRefresh) {
+    write(1, {{"a", "1"}, {"b", "2"}});
+    const std::string whole = read_bytes(file(1));
+    write_bytes(file(1), whole.substr(0, whole.size() - 5));
+    Journal mine = open(0);
+    mine.refresh();
+    EXPECT_EQ(mine.find(ask("a")), "1");
+    EXPECT_EQ(mine.find(ask("b")), std::nullopt);
+    write_bytes(file(1), whole);
+    mine.refresh();
+    EXPECT_EQ(mine.find(ask("b")), "2");
+    EXPECT_EQ(mine.counts().torn_tails, 0);
+}
+
 TEST_F(JournalTest, IgnoresFilesOfOtherNames) {
     write(0, {{"a", "1"}});
     for (const char* name : {"rank-0.jsonl~", "rank-.jsonl", "rank--1.jsonl", "rank-01.jsonl",
