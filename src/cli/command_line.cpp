@@ -92,6 +92,7 @@ int run_command_line(int argc, char** argv) {
     add_probe_command(app, chosen);
     add_inspect_command(app, chosen);
     add_compare_command(app, chosen);
+    add_sweep_command(app, chosen);
     add_data_command(app, chosen);
     try {
         app.parse(argc, argv);

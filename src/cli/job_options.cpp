@@ -49,6 +49,14 @@ void add_job_options(CLI::App& command, JobOptions& options) {
         ->take_all();
 }
 
+void add_max_hours(CLI::App& command, double& max_hours) {
+    command
+        .add_option("--max-hours", max_hours,
+                    "Save and stop before this process has run for so long: exit code 75, submit "
+                    "again")
+        ->check(CLI::PositiveNumber);
+}
+
 void add_network_options(CLI::App& command, JobOptions& options) {
     command.add_option("job", options.job_path, "Job file; not needed with --run");
     command

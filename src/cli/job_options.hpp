@@ -23,6 +23,8 @@ struct JobOptions {
 
 /// Adds the job file and --set.
 void add_job_options(CLI::App& command, JobOptions& options);
+/// Adds --max-hours, of a command that trains.
+void add_max_hours(CLI::App& command, double& max_hours);
 /// Adds --run and --prompts too; then the job file is optional.
 void add_network_options(CLI::App& command, JobOptions& options);
 

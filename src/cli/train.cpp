@@ -293,11 +293,7 @@ void add_train_command(CLI::App& app, Chosen& chosen) {
     command->add_option("--replay", options->replay,
                         "Take all replies of model servers from the journal of this run "
                         "directory; nothing is sent");
-    command
-        ->add_option("--max-hours", options->max_hours,
-                     "Save and stop before this process has run for so long: exit code 75, "
-                     "submit again")
-        ->check(CLI::PositiveNumber);
+    add_max_hours(*command, options->max_hours);
     command->footer(
         "The same command, with every --set, resumes an interrupted run, on any number of ranks.\n"
         "SIGUSR1, SIGTERM and SIGINT make it stop in order, and so does the end of its Slurm job "

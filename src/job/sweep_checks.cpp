@@ -55,8 +55,9 @@ void check_values(Reader& reader, const SweepDimension& dimension) {
 void check_range(Reader& reader, const SweepDimension& dimension) {
     if (!dimension.min || !dimension.max) {
         const bool has_one = dimension.min || dimension.max;
-        reader.fail(has_one ? "missing. A range has both ends: \"min\" and \"max\"."
-                            : "missing. Expected a list of values, or \"min\" and \"max\".",
+        reader.fail(has_one
+                        ? "missing. A range has both ends: \"min\" and \"max\"."
+                        : "empty or missing. Expected a list of values, or \"min\" and \"max\".",
                     {!has_one        ? "values"
                      : dimension.min ? "max"
                                      : "min"});

@@ -31,8 +31,8 @@ Codec<SweepDimension> dimension() {
                                      "of `values`, or a number from `min` to `max`.");
     spec.field("pointer", &SweepDimension::pointer, non_empty_text(),
                "JSON pointer of the field, such as `/train/candidates`.", {.required = true})
-        .field("values", &SweepDimension::values, list(any_value(), Brackets::needed, 1),
-               "What the field may be.", {.default_text = "none: a range"})
+        .field("values", &SweepDimension::values, list(any_value()), "What the field may be.",
+               {.default_text = "none: a range"})
         .field("min", &SweepDimension::min, nullable(number({.low = -kUnbounded})),
                "The smallest value.")
         .field("max", &SweepDimension::max, nullable(number({.low = -kUnbounded})),

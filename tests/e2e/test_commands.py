@@ -19,8 +19,9 @@ from dln_program import (
     step_paths,
 )
 
-COMMANDS = ("train", "eval", "predict", "plan", "probe", "inspect", "compare", "data")
+COMMANDS = ("train", "eval", "predict", "plan", "probe", "inspect", "compare", "sweep", "data")
 DATA_ACTIONS = ("polarity", "generate", "convert", "split")
+SWEEP_ACTIONS = ("plan", "trial", "run", "status", "collect", "best")
 
 
 def right_answers(prompt, splits=("train", "dev", "test"), count=12):
@@ -551,7 +552,9 @@ class Help(ProgramTest):
             self.assertIn(code, out)
 
     def test_help_of_every_command_ends_with_an_example(self):
-        for words in [(command,) for command in COMMANDS] + [("data", a) for a in DATA_ACTIONS]:
+        actions = [("data", action) for action in DATA_ACTIONS]
+        actions += [("sweep", action) for action in SWEEP_ACTIONS]
+        for words in [(command,) for command in COMMANDS] + actions:
             with self.subTest(words=words):
                 out = self.succeed(*words, "--help").out
                 self.assertRegex(out, r"Examples?:\s")

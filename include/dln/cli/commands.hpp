@@ -19,6 +19,7 @@ void add_plan_command(CLI::App& app, Chosen& chosen);
 void add_probe_command(CLI::App& app, Chosen& chosen);
 void add_inspect_command(CLI::App& app, Chosen& chosen);
 void add_compare_command(CLI::App& app, Chosen& chosen);
+void add_sweep_command(CLI::App& app, Chosen& chosen);
 void add_data_command(CLI::App& app, Chosen& chosen);
 
 /// Parses the command line, runs the command, reports what escapes it; returns the exit code.

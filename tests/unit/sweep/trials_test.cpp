@@ -114,7 +114,8 @@ TEST_F(SweepTrials, FaultsOfTheFileAreNamedWithTheirPlace) {
     EXPECT_THAT(
         space_fault(R"([{"pointer": "/a/b", "values": [1]}, {"pointer": "/a", "values": [2]}])"),
         HasSubstr("lie one in the other"));
-    EXPECT_THAT(space_fault(R"([{"pointer": "/a"}])"), HasSubstr("/space/0/values: missing"));
+    EXPECT_THAT(space_fault(R"([{"pointer": "/a"}])"),
+                HasSubstr("/space/0/values: empty or missing"));
     EXPECT_THAT(space_fault(R"([{"pointer": "/a", "min": 1, "grid": 2}])"),
                 HasSubstr("/space/0/max: missing. A range has both ends"));
     EXPECT_THAT(space_fault(R"([{"pointer": "/a", "values": [1, 2, 1]}])"),
@@ -132,6 +133,15 @@ TEST_F(SweepTrials, FaultsOfTheFileAreNamedWithTheirPlace) {
                 HasSubstr("\"/run_dir\" is set by the sweep"));
     EXPECT_THAT(space_fault(R"([{"pointer": "/a", "value": [1]}])"),
                 HasSubstr("/space/0/value: unknown field. Expected one of: pointer, values"));
+}
+
+TEST_F(SweepTrials, ResolvedSweepIsTheSameSweep) {
+    const SweepSpec spec = drawn(Json::parse(R"([{"pointer": "/a", "values": [1, "x"]},
+        {"pointer": "/b", "min": 1, "max": 2, "when": {"pointer": "/a", "is": [1]}}])"),
+                                 "sobol", 4);
+    const std::string resolved = sweep_to_json(spec).dump();
+    EXPECT_EQ(sweep_to_json(parse_sweep_file(resolved, directory_ / "other.json")).dump(),
+              resolved);
 }
 
 TEST_F(SweepTrials, ConditionThatCannotHoldIsRefused) {

@@ -1,0 +1,126 @@
+// dln sweep: many trials of a job. plan is here; the others have files of their own.
+
+#include "cli/sweep.hpp"
+
+#include <filesystem>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "dln/error.hpp"
+#include "dln/text/utf8.hpp"
+
+#include "cli/ranks.hpp"
+#include "cli/text_file.hpp"
+
+namespace dln {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct PlanOptions {
+    std::string path;
+    bool json = false;
+};
+
+Json plan_json(const Trials& trials) {
+    const SweepSpec& spec = trials.spec();
+    Json json{{"sweep", spec.name},
+              {"runs_dir", spec.runs_dir},
+              {"configurations", trials.configurations()},
+              {"trials", Json::array()}};
+    for (std::uint64_t i = 0; i < trials.size(); ++i) {
+        const Trial trial = trials.trial(i);
+        Json& one = json["trials"].emplace_back(Json{
+            {"trial", i}, {"configuration", trial.configuration}, {"settings", Json::object()}});
+        for (const Setting& setting : trial.settings)
+            one["settings"][setting.pointer] = setting.value;
+        if (trial.seed) one["seed"] = *trial.seed;
+        one["run_dir"] = trial.run_dir;
+    }
+    return json;
+}
+
+std::string plan_text(const Trials& trials) {
+    fmt::memory_buffer text;
+    const SweepSpec& spec = trials.spec();
+    const auto out = std::back_inserter(text);
+    fmt::format_to(out, "{}: {} configuration{}, {} trial{}\n", spec.name, trials.configurations(),
+                   trials.configurations() == 1 ? "" : "s", trials.size(),
+                   trials.size() == 1 ? "" : "s");
+    const std::string runs = shown_path(spec.runs_dir);
+    for (std::uint64_t i = 0; i < trials.size(); ++i) {
+        const Trial trial = trials.trial(i);
+        fmt::format_to(out, "{:>6}  {}{}  {}/{}\n", i, describe(trial.settings),
+                       trial.seed ? fmt::format(", /seed={}", *trial.seed) : std::string(), runs,
+                       trial_directory_name(i));
+    }
+    return fmt::to_string(text);
+}
+
+int run_plan(const PlanOptions& options) {
+    const OpenSweep sweep = open_sweep(options.path);
+    check_jobs(sweep.trials, sweep.base_text);
+    fmt::print("{}",
+               options.json ? plan_json(sweep.trials).dump(2) + "\n" : plan_text(sweep.trials));
+    return 0;
+}
+
+}  // namespace
+
+std::string shown_path(const std::string& path) {
+    std::error_code failed;
+    const auto here = std::filesystem::proximate(path, failed);
+    return failed || here.native().starts_with("..") ? path : here.native();
+}
+
+OpenSweep open_sweep(const std::string& path) {
+    Trials trials(read_sweep_file(path));
+    const SweepSpec& spec = trials.spec();
+    std::optional<std::string> text = read_text_file(spec.job_path);
+    if (!text) throw UsageError(fmt::format("{}: cannot be read", printable(spec.job_path)));
+    Job base = parse_job(*text, spec.job_path);
+    SweepDirectory directory(spec.runs_dir);
+    return {.trials = std::move(trials),
+            .base_text = std::move(*text),
+            .base = std::move(base),
+            .directory = std::move(directory)};
+}
+
+OpenSweep open_begun_sweep(const std::string& path) {
+    OpenSweep sweep = open_sweep(path);
+    sweep.directory.check_unchanged(sweep.trials.spec(), sweep.base);
+    return sweep;
+}
+
+void add_sweep_plan(CLI::App& sweep, Chosen& chosen) {
+    auto options = std::make_shared<PlanOptions>();
+    CLI::App* command = sweep.add_subcommand(
+        "plan", "List the trials: what is changed, and where each runs; writes nothing");
+    command->add_option("sweep", options->path, "Sweep file (JSON, comments allowed)")->required();
+    command->add_flag("--json", options->json, "Print the plan as JSON");
+    command->footer("Example:  dln sweep plan jobs/sweeps/quickstart.json");
+    command->callback([options, &chosen] {
+        chosen = [options] { return run_on_root([&] { return run_plan(*options); }); };
+    });
+}
+
+void add_sweep_command(CLI::App& app, Chosen& chosen) {
+    CLI::App* sweep =
+        app.add_subcommand("sweep", "Many trials of a job: plan, run, status, collect, best");
+    sweep->require_subcommand(1);
+    sweep->footer(
+        "A sweep file names a base job and what is changed in it (docs/sweeps.md).\n"
+        "Example:  dln sweep plan jobs/sweeps/quickstart.json\n"
+        "          mpirun -n 4 dln sweep run jobs/sweeps/quickstart.json\n"
+        "          dln sweep best jobs/sweeps/quickstart.json");
+    add_sweep_plan(*sweep, chosen);
+    add_sweep_trial(*sweep, chosen);
+    add_sweep_run(*sweep, chosen);
+    add_sweep_status(*sweep, chosen);
+    add_sweep_collect(*sweep, chosen);
+    add_sweep_best(*sweep, chosen);
+}
+
+}  // namespace dln

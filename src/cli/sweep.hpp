@@ -1,0 +1,79 @@
+#pragma once
+// What the commands of dln sweep share.
+
+#include <cstdint>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "dln/cli/commands.hpp"
+#include "dln/comm/communicator.hpp"
+#include "dln/job/job.hpp"
+#include "dln/store/journal.hpp"
+#include "dln/sweep/sweep_directory.hpp"
+#include "dln/sweep/trials.hpp"
+
+#include "cli/session.hpp"
+#include "cli/stop_signals.hpp"
+
+namespace dln {
+
+/// A sweep file with the base job that it names, both as they are now.
+struct OpenSweep {
+    Trials trials;
+    std::string base_text;
+    Job base;  ///< on rank 0
+    SweepDirectory directory;
+};
+
+/// Throws UsageError. Rank 0.
+[[nodiscard]] OpenSweep open_sweep(const std::string& path);
+
+/// The same, and refuses what differs from the sweep that was begun.
+[[nodiscard]] OpenSweep open_begun_sweep(const std::string& path);
+
+/// `path` as a user would type it from here.
+[[nodiscard]] std::string shown_path(const std::string& path);
+
+/// What a trial is run with, beside its job.
+struct TrialSurroundings {
+    std::FILE* output = stdout;             ///< for what dln train prints
+    std::shared_ptr<Journal> journal = {};  ///< of the sweep, of this rank
+    std::optional<LimitShare> share = {};   ///< as Session::start takes it
+    std::function<void()> on_turn = {};     ///< as in Training
+    StopTime stop_time = StopTime(0.0);     ///< as in Training
+};
+
+struct TrialEnd {
+    int exit_code = 0;
+    std::string reason;  ///< of a failure
+    [[nodiscard]] bool is_failure() const { return !reason.empty(); }
+};
+
+/// A sweep that goes on, on every rank.
+struct BegunSweep {
+    OpenSweep sweep;
+    std::shared_ptr<Journal> journal;  ///< of this rank
+};
+
+/// Reads the sweep in `path` on rank 0, checks its jobs, begins it, shares it. Collective; throws SharedError.
+[[nodiscard]] BegunSweep begin_sweep(Communicator& comm, const std::string& path);
+
+/// Runs a trial as dln train would, on all ranks of `comm`, and records how it ended. Returns the end on rank 0;
+/// elsewhere it has no reason. Collective. Throws for what is wrong with the program, MPI or the sweep's own
+/// directory; what is wrong with the trial is in the end.
+[[nodiscard]] TrialEnd run_trial(Communicator& comm,
+                                 const OpenSweep& sweep,
+                                 std::uint64_t number,
+                                 const TrialSurroundings& surroundings);
+
+void add_sweep_plan(CLI::App& sweep, Chosen& chosen);
+void add_sweep_trial(CLI::App& sweep, Chosen& chosen);
+void add_sweep_run(CLI::App& sweep, Chosen& chosen);
+void add_sweep_status(CLI::App& sweep, Chosen& chosen);
+void add_sweep_collect(CLI::App& sweep, Chosen& chosen);
+void add_sweep_best(CLI::App& sweep, Chosen& chosen);
+
+}  // namespace dln

@@ -1,0 +1,131 @@
+// dln sweep trial: one trial, as dln train would run it.
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "dln/error.hpp"
+#include "dln/store/run_directory.hpp"
+
+#include "cli/job_options.hpp"
+#include "cli/ranks.hpp"
+#include "cli/sweep.hpp"
+#include "cli/train.hpp"
+
+namespace dln {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct TrialOptions {
+    std::string path;
+    std::uint64_t number = 0;
+    double max_hours = 0.0;
+};
+
+// What a run that ended with this exit code may still become when the same command is given again.
+bool is_stop(int exit_code) { return exit_code == static_cast<int>(ExitCode::submit_again); }
+
+void record(const OpenSweep& sweep, std::uint64_t number, const TrialEnd& end) {
+    if (end.is_failure()) {
+        // It was refused because another process runs the trial: that one tells how it ends.
+        if (RunDirectory(sweep.trials.trial(number).run_dir).is_being_written()) return;
+        sweep.directory.record_failure(number, {.exit_code = end.exit_code, .reason = end.reason});
+        return;
+    }
+    sweep.directory.forget_failure(number);
+    if (sweep.trials.spec().compact && end.exit_code == 0) {
+        compact_run(sweep.trials.trial(number).run_dir);
+    }
+}
+
+int run_one(Communicator& comm, const TrialOptions& options) {
+    const BegunSweep begun = begin_sweep(comm, options.path);
+    (void)from_root(comm, [&]() -> std::string {
+        (void)begun.sweep.trials.trial(options.number);  // there is one
+        return {};
+    });
+    return run_trial(comm, begun.sweep, options.number,
+                     {.journal = begun.journal, .stop_time = StopTime(options.max_hours)})
+        .exit_code;
+}
+
+}  // namespace
+
+BegunSweep begin_sweep(Communicator& comm, const std::string& path) {
+    std::optional<OpenSweep> sweep;
+    const Json shared = Json::parse(from_root(comm, [&] {
+        sweep.emplace(open_sweep(path));
+        const SweepSpec& spec = sweep->trials.spec();
+        check_jobs(sweep->trials, sweep->base_text);
+        sweep->directory.begin(spec, sweep->base);
+        return Json{{"sweep", sweep_to_json(spec)}, {"base", sweep->base_text}}.dump();
+    }));
+    std::shared_ptr<Journal> journal;
+    on_all_ranks(comm, [&] {
+        if (!sweep) {
+            Trials trials(parse_sweep_file(shared.at("sweep").dump(), path));
+            SweepDirectory directory(trials.spec().runs_dir);
+            sweep.emplace(OpenSweep{.trials = std::move(trials),
+                                    .base_text = shared.at("base").get<std::string>(),
+                                    .base = {},
+                                    .directory = std::move(directory)});
+        }
+        journal = std::make_shared<Journal>(
+            Journal::read_write(sweep->directory.journal_path(), comm.rank()));
+    });
+    return {.sweep = std::move(*sweep), .journal = std::move(journal)};
+}
+
+TrialEnd run_trial(Communicator& comm,
+                   const OpenSweep& sweep,
+                   std::uint64_t number,
+                   const TrialSurroundings& surroundings) {
+    TrialEnd end;
+    const Training training{.read =
+                                [&] {
+                                    const SweepSpec& spec = sweep.trials.spec();
+                                    return parse_job(
+                                        sweep.base_text, spec.job_path,
+                                        overrides_of(spec, sweep.trials.trial(number)));
+                                },
+                            .stop_time = surroundings.stop_time,
+                            .output = surroundings.output,
+                            .shared_journal = surroundings.journal,
+                            .share = surroundings.share,
+                            .on_turn = surroundings.on_turn,
+                            .failed = [&](const Error& error) { end.reason = error.what(); }};
+    try {
+        end.exit_code = run_training(comm, training);
+    } catch (const SharedError& error) {
+        end.exit_code = static_cast<int>(error.exit_code());
+        end.reason = error.what();
+        if (comm.rank() == 0) fmt::print(stderr, "dln: {}\n", error.what());
+    }
+    if (is_stop(end.exit_code)) end.reason.clear();
+    if (comm.rank() == 0) record(sweep, number, end);
+    return end;
+}
+
+void add_sweep_trial(CLI::App& sweep, Chosen& chosen) {
+    auto options = std::make_shared<TrialOptions>();
+    CLI::App* command = sweep.add_subcommand(
+        "trial", "Run one trial as dln train would: start, resume, or report completion");
+    command->add_option("sweep", options->path, "Sweep file")->required();
+    command->add_option("number", options->number, "Number of the trial, from 0")
+        ->required()
+        ->envname("SLURM_ARRAY_TASK_ID");
+    add_max_hours(*command, options->max_hours);
+    command->footer(
+        "Needs nobody beside it: each task of a job array runs its own trial.\n"
+        "Example:  mpirun -n 2 dln sweep trial jobs/sweeps/quickstart.json 3\n"
+        "In an array, --array=0-11:  mpirun dln sweep trial SWEEP     (SLURM_ARRAY_TASK_ID)");
+    command->callback([options, &chosen] {
+        chosen = [options] {
+            const StopSignals signals;  // before MPI starts: from then on signals are forwarded
+            return run_on_ranks([&](Communicator& comm) { return run_one(comm, *options); });
+        };
+    });
+}
+
+}  // namespace dln
