@@ -48,8 +48,8 @@ void collect_differences(const Json& before,
             const bool is_shared = others.contains(name);
             if (is_shared && are_new) continue;  // compared from the other side
             const Json other = is_shared ? others.at(name) : Json();
-            collect_differences(are_new ? other : item, are_new ? item : other, place + "/" + name,
-                                differences);
+            collect_differences(are_new ? other : item, are_new ? item : other,
+                                fmt::format("{}/{}", place, name), differences);
         }
     };
     if (before.is_object() && now.is_object()) {
