@@ -11,6 +11,7 @@
 #include <spdlog/spdlog.h>
 
 #include "dln/cli/commands.hpp"
+#include "dln/job/differences.hpp"
 #include "dln/llm/probe.hpp"
 #include "dln/store/run_directory.hpp"
 #include "dln/train/trainer.hpp"
@@ -48,6 +49,17 @@ bool is_complete(const RunDirectory& run, const Job& job) {
            (!job.backward_backend ||
             names(begun.value("backward_backend", nlohmann::json::object()),
                   *job.backward_backend));
+}
+
+// What differs between the job that a run was begun with, and `job`.
+std::string differences_of_jobs(const std::string& begun, const Job& job) {
+    try {
+        const std::string lines =
+            differences(job_identity(job_from_json(begun, "job.json")), job_identity(job));
+        return lines.empty() ? "  /data: the files have other content" : lines;
+    } catch (const UsageError&) {
+        return {};  // written by another version of the program
+    }
 }
 
 // Steps can be added to a run, not taken away.
@@ -248,7 +260,9 @@ int run_training(Communicator& comm, const Training& training) {
         hash = session.hash();
         if (!training.replay.empty()) check_replayable(session.job(), training.replay);
         run.check_is_free();
-        run.check_belongs_to(hash);
+        run.check_belongs_to(hash, [&session](const std::string& begun) {
+            return differences_of_jobs(begun, session.job());
+        });
         check_steps_left(run, hash, session.job());
         complete = is_complete(run, session.job());
         if (complete) return;

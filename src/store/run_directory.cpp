@@ -146,19 +146,23 @@ void RunDirectory::check_is_free() const {
     }
 }
 
-void RunDirectory::check_belongs_to(const std::string& job_hash) const {
-    if (!holds_run()) {
+void RunDirectory::check_belongs_to(
+    const std::string& job_hash,
+    const std::function<std::string(const std::string&)>& tell_differences) const {
+    if (!holds_run() || first_line(read_whole_file(file("job.hash"))) == job_hash) {
         return;
     }
-    const std::string owner = first_line(read_whole_file(file("job.hash")));
-    if (owner != job_hash) {
-        throw UsageError(
-            fmt::format("run_dir {} holds the run of another job (job hash {:.16}, this job's is "
-                        "{:.16}; compare {} "
-                        "with your job file). Give this job another run_dir, or remove the "
-                        "directory to start anew",
-                        path_, owner, job_hash, file("job.json")));
+    std::string lines;
+    std::error_code failure;
+    if (tell_differences && fs::exists(file("job.json"), failure)) {
+        lines = tell_differences(read_whole_file(file("job.json")));
     }
+    throw UsageError(fmt::format(
+        "run_dir {} holds the run of another job{}A run that was begun with --set needs the same "
+        "again; else give this job another run_dir, or remove the directory to start anew",
+        path_,
+        lines.empty() ? fmt::format(": compare {} with your job file. ", file("job.json"))
+                      : fmt::format(". What differs:\n{}\n", lines)));
 }
 
 RunModels RunDirectory::models() const {

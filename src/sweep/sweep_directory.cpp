@@ -4,9 +4,10 @@
 #include <charconv>
 #include <filesystem>
 
-#include <fmt/ranges.h>
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "dln/job/differences.hpp"
 #include "dln/store/durable_write.hpp"
 #include "dln/store/run_directory.hpp"
 #include "dln/sweep/trials.hpp"
@@ -20,7 +21,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kSweepFile = "/sweep.json";
 constexpr const char* kJobFile = "/job.json";
-constexpr std::size_t kMostShown = 10;
 
 // What decides which trial has which number, and what it is.
 Json sweep_identity(const Json& sweep) {
@@ -37,48 +37,16 @@ Json base_identity(const Job& base) {
     return identity;
 }
 
-// One line for each place where `now` differs from `before`.
-void collect_differences(const Json& before,
-                         const Json& now,
-                         const std::string& place,
-                         std::vector<std::string>& differences) {
-    if (before == now) return;
-    const auto collect_items = [&](const Json& items, const Json& others, bool are_new) {
-        for (const auto& [name, item] : items.items()) {
-            const bool is_shared = others.contains(name);
-            if (is_shared && are_new) continue;  // compared from the other side
-            const Json other = is_shared ? others.at(name) : Json();
-            collect_differences(are_new ? other : item, are_new ? item : other,
-                                fmt::format("{}/{}", place, name), differences);
-        }
-    };
-    if (before.is_object() && now.is_object()) {
-        collect_items(before, now, false);
-        collect_items(now, before, true);
-    } else if (before.is_array() && now.is_array() && before.size() == now.size()) {
-        for (std::size_t i = 0; i < now.size(); ++i) {
-            collect_differences(before[i], now[i], fmt::format("{}/{}", place, i), differences);
-        }
-    } else {
-        differences.push_back(fmt::format("{}: was {}, is {}", printable(place),
-                                          printable(before.dump(), 80), printable(now.dump(), 80)));
-    }
-}
-
 void refuse_differences(const Json& before,
                         const Json& now,
                         const std::string& file,
                         const std::string& runs_dir) {
-    std::vector<std::string> differences;
-    collect_differences(before, now, "", differences);
-    if (differences.empty()) return;
-    const std::size_t more = differences.size() - std::min(differences.size(), kMostShown);
-    differences.resize(std::min(differences.size(), kMostShown));
+    const std::string lines = differences(before, now);
+    if (lines.empty()) return;
     throw UsageError(fmt::format(
-        "{}: not what the sweep in {} was begun with:\n  {}{}\nPut it back, or give the sweep "
+        "{}: not what the sweep in {} was begun with:\n{}\nPut it back, or give the sweep "
         "another runs_dir.",
-        printable(file), printable(runs_dir), fmt::join(differences, "\n  "),
-        more > 0 ? fmt::format("\n  and {} more", more) : std::string()));
+        printable(file), printable(runs_dir), lines));
 }
 
 std::optional<std::uint64_t> number_of(const std::string& name) {

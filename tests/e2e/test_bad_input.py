@@ -234,8 +234,18 @@ class BadRunDirectory(BadInput):
 
     def test_run_of_another_job_is_refused(self):
         self.train()
-        self.write("job.json", job(seed=8))
-        self.expect_refused("another job", "run_dir", "job.json")
+        self.write("job.json", job(seed=8) | {"train": {"steps": 4, "batch_size": 6, "candidates": 5}})
+        self.expect_refused("holds the run of another job. What differs:")
+        lines = self.dln("train", "job.json").err.splitlines()
+        self.assertIn("  /seed: was 7, is 8", lines)
+        self.assertIn("  /train/batch_size: was 8, is 6", lines)
+        self.assertEqual(len(lines), 4, "and what to do")
+
+    def test_run_with_other_data_is_refused(self):
+        self.train()
+        self.write_data(train=14)
+        self.expect_refused("holds the run of another job. What differs:")
+        self.assertIn("\n  /data: the files have other content\n", self.dln("train", "job.json").err)
 
     def test_file_in_the_way_of_the_run_directory_is_refused(self):
         self.write("run", "a file\n")

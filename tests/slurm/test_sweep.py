@@ -1,6 +1,7 @@
 """slurm/sweep.sbatch on a real cluster: each task of an array is a trial of its own.
 
-Until there is `dln sweep trial`, a script stands for it: trial I is the job with the seed I.
+Where one trial must run for longer than the others, which a sweep's steps do not allow, a script stands for
+`dln sweep trial`: trial I is the job with the seed I.
 """
 
 from slurm_job import NEVER, PROGRAM, SlurmTest
@@ -10,6 +11,24 @@ TRIAL = f"""#!/bin/sh
 while [ -n "$SLURM_RESTART_COUNT" ] && [ ! -e go ]; do sleep 0.1; done
 exec {PROGRAM} train job.json --set "/seed=$4" --set "/run_dir=run-$4" --set "/train/steps=$(cat "steps-$4")"
 """
+
+
+class Sweep(SlurmTest):
+    def test_each_task_of_an_array_runs_its_trial(self):
+        self.write_data()
+        self.write_steps(3)
+        space = [{"pointer": "/train/candidates", "values": [3, 4]}]
+        self.write("sweep.json", {"job": "job.json", "space": space, "seeds": [1, 2], "runs_dir": "runs"})
+        array = self.submit("sweep.sbatch", "sweep.json", options=("--array=0-3", "--ntasks=2"))
+        for trial in range(4):
+            self.expect_completed(f"{array}_{trial}")
+        for trial in range(4):
+            configuration = trial // 2
+            changed = (f"/train/candidates={3 + configuration}", f"/seed={1 + trial % 2}",
+                       f"/name=sweep-{configuration}")  # fmt: skip
+            self.train(*changed, run=f"whole-{trial}")
+            self.expect_same_run(f"runs/00000{trial}", f"whole-{trial}")
+        self.assertRegex(self.succeed("sweep", "status", "sweep.json").out, r"\b4  finished")
 
 
 class Array(SlurmTest):

@@ -21,6 +21,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,9 +68,11 @@ class RunDirectory {
     void check_writable() const;
     /// Throws UsageError naming a file when there are files here that are neither hidden nor of a run.
     void check_is_free() const;
-    /// Throws UsageError naming both jobs and the remedy when another job's run is here. No run is
-    /// fine.
-    void check_belongs_to(const std::string& job_hash) const;
+    /// Throws UsageError that says so, with the remedy, when another job's run is here. No run is fine.
+    /// `tell_differences` is given the text of that run's job.json and returns lines that say what differs.
+    void check_belongs_to(
+        const std::string& job_hash,
+        const std::function<std::string(const std::string&)>& tell_differences = {}) const;
 
     /// Makes the directory or takes up the one there: lock first, then check_belongs_to, then
     /// job.json. Throws UsageError that says who holds the lock when another writer is alive, or that

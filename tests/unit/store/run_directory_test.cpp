@@ -132,14 +132,21 @@ TEST_F(RunDirectoryTest, RunIsFreeForItsJobWhateverLiesBeside) {
     run.check_is_free();
 }
 
-TEST_F(RunDirectoryTest, AnotherJobsRunIsRefusedWithBothHashesAndTheRemedy) {
+TEST_F(RunDirectoryTest, AnotherJobsRunIsRefusedWithTheRemedyAndWhatDiffers) {
     static_cast<void>(created());
     EXPECT_NO_THROW(RunDirectory(path()).check_belongs_to("cafe"));
-    const auto is_refused = ThrowsMessage<UsageError>(AllOf(
-        HasSubstr(path()), HasSubstr("cafe"), HasSubstr("beef"), HasSubstr("another run_dir")));
+    const auto is_refused = ThrowsMessage<UsageError>(
+        AllOf(HasSubstr("run_dir " + path() + " holds the run of another job: compare " + path() +
+                        "/job.json with your job file"),
+              HasSubstr("--set"), HasSubstr("another run_dir")));
     EXPECT_THAT([this] { RunDirectory(path()).check_belongs_to("beef"); }, is_refused);
     EXPECT_THAT([this] { RunDirectory(path()).create("{}", "beef", {.forward = "model"}); },
                 is_refused);
+    const auto tell = [](const std::string& begun) { return "  of " + begun.substr(0, 8); };
+    EXPECT_THAT(
+        [&] { RunDirectory(path()).check_belongs_to("beef", tell); },
+        ThrowsMessage<UsageError>(HasSubstr(
+            "of another job. What differs:\n  of {\"a\": 1}\nA run that was begun with --set")));
     EXPECT_EQ(read_bytes(path() + "/job.json"), "{\"a\": 1}\n");
     EXPECT_FALSE(fs::exists(path() + "/lock"));
 }
