@@ -255,7 +255,7 @@ class EchoExchange final : public ScoreExchange {
                 log_probs.push_back(value.value);
                 continue;
             }
-            const std::string why = fmt::format(
+            std::string why = fmt::format(
                 "the server gives its stand-in for minus infinity to token {} of the target: its "
                 "probability is not known",
                 log_probs.size());

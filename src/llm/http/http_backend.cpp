@@ -145,8 +145,10 @@ class HttpBackend : public Backend {
 
     void submit(std::uint64_t id, Request request) override {
         yardstick_.note_request(id, request);
-        client_.submit(id, std::visit([this](auto&& asked) { return exchange(std::move(asked)); },
-                                      std::move(request)));
+        const auto exchange_for = [this](auto&& asked) {
+            return exchange(std::forward<decltype(asked)>(asked));
+        };
+        client_.submit(id, std::visit(exchange_for, std::move(request)));
     }
 
     [[nodiscard]] std::vector<Completion> poll(std::chrono::milliseconds timeout) override {
