@@ -109,4 +109,9 @@ std::string StopTime::reached() const {
     return is_due ? nearest_->name : std::string();
 }
 
+std::string stop_reason(const StopTime& time) {
+    const std::string signal = StopSignals::received();
+    return signal.empty() ? time.reached() : signal;
+}
+
 }  // namespace dln

@@ -41,4 +41,7 @@ class StopTime {
     std::optional<Limit> nearest_;
 };
 
+/// The signal that was received, else which time is reached; empty: go on.
+[[nodiscard]] std::string stop_reason(const StopTime& time);
+
 }  // namespace dln

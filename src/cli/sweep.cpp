@@ -2,8 +2,6 @@
 
 #include "cli/sweep.hpp"
 
-#include <filesystem>
-
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -32,10 +30,9 @@ Json plan_json(const Trials& trials) {
               {"trials", Json::array()}};
     for (std::uint64_t i = 0; i < trials.size(); ++i) {
         const Trial trial = trials.trial(i);
-        Json& one = json["trials"].emplace_back(Json{
-            {"trial", i}, {"configuration", trial.configuration}, {"settings", Json::object()}});
-        for (const Setting& setting : trial.settings)
-            one["settings"][setting.pointer] = setting.value;
+        Json& one = json["trials"].emplace_back(Json{{"trial", i},
+                                                     {"configuration", trial.configuration},
+                                                     {"settings", settings_json(trial.settings)}});
         if (trial.seed) one["seed"] = *trial.seed;
         one["run_dir"] = trial.run_dir;
     }
@@ -69,10 +66,10 @@ int run_plan(const PlanOptions& options) {
 
 }  // namespace
 
-std::string shown_path(const std::string& path) {
-    std::error_code failed;
-    const auto here = std::filesystem::proximate(path, failed);
-    return failed || here.native().starts_with("..") ? path : here.native();
+Json settings_json(const Configuration& settings) {
+    Json json = Json::object();
+    for (const Setting& setting : settings) json[setting.pointer] = setting.value;
+    return json;
 }
 
 OpenSweep open_sweep(const std::string& path) {

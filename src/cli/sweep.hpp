@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 
+#include <nlohmann/json.hpp>
+
 #include "dln/cli/commands.hpp"
 #include "dln/comm/communicator.hpp"
 #include "dln/job/job.hpp"
@@ -34,8 +36,8 @@ struct OpenSweep {
 /// The same, and refuses what differs from the sweep that was begun.
 [[nodiscard]] OpenSweep open_begun_sweep(const std::string& path);
 
-/// `path` as a user would type it from here.
-[[nodiscard]] std::string shown_path(const std::string& path);
+/// Pointers and values, as one object.
+[[nodiscard]] nlohmann::ordered_json settings_json(const Configuration& settings);
 
 /// What a trial is run with, beside its job.
 struct TrialSurroundings {

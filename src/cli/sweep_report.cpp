@@ -126,12 +126,6 @@ Json cost_json(const TrialCost& cost) {
             {"seconds", cost.seconds}};
 }
 
-Json settings_json(const Configuration& settings) {
-    Json json = Json::object();
-    for (const Setting& setting : settings) json[setting.pointer] = setting.value;
-    return json;
-}
-
 Json trial_json(const TrialResult& trial) {
     Json json{{"trial", trial.number}, {"state", name_of(trial.state)}, {"run_dir", trial.run_dir}};
     if (trial.seed) json["seed"] = *trial.seed;

@@ -143,7 +143,7 @@ void run_trials(Communicator& world,
     const char* wanted = kNext;
     for (;;) {
         // A signal between trials, or in one that has just come to its end.
-        if (!StopSignals::received().empty() || !stop_time.reached().empty()) {
+        if (!stop_reason(stop_time).empty()) {
             wanted = kStop;
             if (dispatcher != nullptr) dispatcher->stop();
         }

@@ -18,4 +18,10 @@ nlohmann::json read_json_file(const std::string& path) {
     return nlohmann::json::parse(read_text_file(path).value_or(""), nullptr, false);
 }
 
+std::string shown_path(const std::string& path) {
+    std::error_code failed;
+    const auto here = std::filesystem::proximate(path, failed);
+    return failed || here.native().starts_with("..") ? path : here.native();
+}
+
 }  // namespace dln

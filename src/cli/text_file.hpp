@@ -1,5 +1,5 @@
 #pragma once
-// Whole text files.
+// Whole text files, and how their paths are shown.
 
 #include <optional>
 #include <string>
@@ -13,5 +13,8 @@ namespace dln {
 
 /// The same as JSON; discarded (no object, no array) when there is no such file or it is damaged.
 [[nodiscard]] nlohmann::json read_json_file(const std::string& path);
+
+/// `path` as a user would type it from here.
+[[nodiscard]] std::string shown_path(const std::string& path);
 
 }  // namespace dln

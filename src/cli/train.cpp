@@ -172,11 +172,6 @@ double replayed_noise_floor(const std::string& replay) {
                     replay, why));
 }
 
-std::string stop_reason(const StopTime& time) {
-    const std::string signal = StopSignals::received();
-    return signal.empty() ? time.reached() : signal;
-}
-
 // Lets whoever started the run have a turn as well.
 class TurnedDisplay : public TrainDisplay {
   public:

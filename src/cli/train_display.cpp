@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include "dln/text/utf8.hpp"
 
 #include "cli/shown_parameters.hpp"
+#include "cli/text_file.hpp"
 
 namespace dln {
 namespace {
@@ -19,13 +19,6 @@ std::string duration(double seconds) {
     if (seconds < 90.0) return fmt::format("{:.0f} s", seconds);
     if (seconds < 5400.0) return fmt::format("{:.0f} min", seconds / 60.0);
     return fmt::format("{:.1f} h", seconds / 3600.0);
-}
-
-// As a user would type it from here.
-std::string shown_path(const std::string& path) {
-    std::error_code failed;
-    const auto here = std::filesystem::proximate(path, failed);
-    return failed || here.native().starts_with("..") ? path : here.native();
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {

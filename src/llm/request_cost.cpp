@@ -3,15 +3,14 @@
 namespace dln {
 
 RequestCost& RequestCost::operator+=(const RequestCost& other) {
-    requests += other.requests;
-    input_tokens += other.input_tokens;
-    output_tokens += other.output_tokens;
-    money += other.money;
+    for (const auto number : kRequestCostNumbers) this->*number += other.*number;
     return *this;
 }
 
 RequestCost RequestCost::operator*(double factor) const {
-    return {requests * factor, input_tokens * factor, output_tokens * factor, money * factor};
+    RequestCost scaled = *this;
+    for (const auto number : kRequestCostNumbers) scaled.*number *= factor;
+    return scaled;
 }
 
 RequestCost operator+(RequestCost a, const RequestCost& b) { return a += b; }

@@ -132,6 +132,15 @@ std::string read_whole_file(const std::string& path) {
     return FileDescriptor(path, O_RDONLY).read_all();
 }
 
+void make_directories(const std::string& path) {
+    std::error_code failure;
+    std::filesystem::create_directories(path, failure);
+    if (failure) {
+        throw Error(ExitCode::internal_error,
+                    fmt::format("{}: cannot make the directory: {}", path, failure.message()));
+    }
+}
+
 void sync_directory(const std::string& directory) {
     FileDescriptor(directory, O_RDONLY | O_DIRECTORY).sync();
 }

@@ -43,15 +43,6 @@ bool is_kept(const std::string& line, std::int64_t step) {
     return found == json.end() || !found->is_number_integer() || found->get<std::int64_t>() <= step;
 }
 
-void make_directories(const std::string& path) {
-    std::error_code failure;
-    fs::create_directories(path, failure);
-    if (failure) {
-        throw Error(ExitCode::internal_error,
-                    fmt::format("{}: cannot make the directory: {}", path, failure.message()));
-    }
-}
-
 /// `path` itself or the nearest directory above it that exists.
 fs::path nearest_existing(const std::string& path) {
     std::error_code failure;

@@ -57,14 +57,6 @@ std::optional<std::uint64_t> number_of(const std::string& name) {
     return is_number && trial_directory_name(number) == name ? std::optional(number) : std::nullopt;
 }
 
-void make_directories(const std::string& path) {
-    std::error_code failure;
-    fs::create_directories(path, failure);
-    if (!failure) return;
-    throw Error(ExitCode::internal_error,
-                fmt::format("{}: cannot make the directory: {}", path, failure.message()));
-}
-
 }  // namespace
 
 bool SweepDirectory::holds_sweep() const {

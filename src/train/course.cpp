@@ -281,8 +281,7 @@ PlannedWork dearest(const CourseSpec& spec, PlannedMeasure measure, const Exampl
 }
 
 void raise(RequestCost& most, const RequestCost& one) {
-    for (double RequestCost::*const number : {&RequestCost::requests, &RequestCost::input_tokens,
-                                              &RequestCost::output_tokens, &RequestCost::money}) {
+    for (const auto number : kRequestCostNumbers) {
         most.*number = std::max(most.*number, one.*number);
     }
 }

@@ -29,8 +29,7 @@ void sum_up(const std::vector<Course>& courses, Plan& plan) {
     }
     plan.basis.candidates /= std::max(static_cast<double>(plan.steps), 1.0);
     const std::size_t outside = courses.size() / 20;
-    for (double RequestCost::*const number : {&RequestCost::requests, &RequestCost::input_tokens,
-                                              &RequestCost::output_tokens, &RequestCost::money}) {
+    for (const auto number : kRequestCostNumbers) {
         std::ranges::sort(totals, {}, number);
         plan.low.*number = totals[outside].*number;
         plan.high.*number = totals[courses.size() - 1 - outside].*number;

@@ -5,6 +5,7 @@
 // prompt of a list is one, and look-ups such as tokenising are none. A backend inside this process makes one
 // request of an item.
 
+#include <array>
 #include <span>
 
 namespace dln {
@@ -19,6 +20,10 @@ struct RequestCost {
     [[nodiscard]] RequestCost operator*(double factor) const;
     friend bool operator==(const RequestCost&, const RequestCost&) = default;
 };
+/// All of them, for what is done to each alike.
+inline constexpr std::array<double RequestCost::*, 4> kRequestCostNumbers{
+    &RequestCost::requests, &RequestCost::input_tokens, &RequestCost::output_tokens,
+    &RequestCost::money};
 [[nodiscard]] RequestCost operator+(RequestCost a, const RequestCost& b);
 
 /// The requests that an item with a context and its targets becomes.

@@ -20,6 +20,10 @@ void durable_append(const std::string& path, std::string_view bytes);
 /// The whole content of `path`. Throws Error (exit 1) with path and the system's reason.
 [[nodiscard]] std::string read_whole_file(const std::string& path);
 
+/// Makes the directory `path` and those above it, unless they are there. Throws Error (exit 1) with path and the
+/// system's reason.
+void make_directories(const std::string& path);
+
 /// Makes the entries of `directory` durable.
 void sync_directory(const std::string& directory);
 
