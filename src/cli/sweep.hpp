@@ -68,7 +68,7 @@ struct BegunSweep {
 /// directory; what is wrong with the trial is in the end.
 [[nodiscard]] TrialEnd run_trial(Communicator& comm,
                                  const OpenSweep& sweep,
-                                 std::uint64_t number,
+                                 const Trial& trial,
                                  const TrialSurroundings& surroundings);
 
 void add_sweep_plan(CLI::App& sweep, Chosen& chosen);

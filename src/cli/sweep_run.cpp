@@ -1,12 +1,7 @@
 // dln sweep run: all trials in one allocation. Ranks form groups; a group that is free takes the next trial.
-//
-// Rank 0 hands out the numbers while it runs trials of its own: between its trials, and in each turn of its
-// engine's loop. The first rank of a group asks, the others of its group learn from it.
 
-#include <chrono>
 #include <ctime>
 #include <deque>
-#include <thread>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -19,6 +14,7 @@
 #include "cli/job_options.hpp"
 #include "cli/ranks.hpp"
 #include "cli/sweep.hpp"
+#include "cli/sweep_dispatch.hpp"
 
 namespace dln {
 namespace {
@@ -30,91 +26,29 @@ struct RunOptions {
     double max_hours = 0.0;
 };
 
-using Clock = std::chrono::steady_clock;
-
-constexpr const char* kNext = "next";
-constexpr const char* kStop = "stop";  // this group was told to end; hand out nothing more
-constexpr const char* kEnd = "end";    // all groups are done
-
-// Ranks that wait must not take a core from those that compute.
-void pause_a_little() { std::this_thread::sleep_for(std::chrono::milliseconds(1)); }
-
-std::string wait_for_message(Communicator& world) {
-    for (;;) {
-        if (const auto message = world.receive()) return message->bytes;
-        pause_a_little();
-    }
+// What a trial came to; none: it did not finish, or does not report the sweep's metric.
+std::optional<double> metric_of(const OpenSweep& sweep, const Trial& trial, const TrialEnd& end) {
+    if (end.exit_code != 0) return std::nullopt;
+    return read_metric(trial.run_dir, sweep.trials.spec().metric);
 }
 
-/// Hands out trials; on rank 0 of the world only.
-class Dispatcher {
-  public:
-    Dispatcher(Communicator& world, std::deque<std::uint64_t> trials, int groups)
-        : world_(world), trials_(std::move(trials)), others_left_(groups - 1) {}
-
-    /// The next trial, as text; empty: there is none.
-    [[nodiscard]] std::string next() {
-        if (trials_.empty() || has_stopped_) return {};
-        const std::uint64_t number = trials_.front();
-        trials_.pop_front();
-        return std::to_string(number);
-    }
-    void stop() { has_stopped_ = true; }
-    [[nodiscard]] bool has_stopped() const { return has_stopped_; }
-
-    /// The same in passing: looks at most once in kBetween, as each look at messages may cost a turn of the core.
-    void serve_in_passing() {
-        if (Clock::now() - served_ >= kBetween) serve();
-    }
-    /// Answers the groups that have asked.
-    void serve() {
-        const std::clock_t start = std::clock();
-        while (const auto message = world_.receive()) {
-            if (message->bytes == kStop) stop();
-            const std::string trial = next();
-            if (trial.empty()) --others_left_;
-            world_.send(message->source, trial);
-        }
-        served_ = Clock::now();
-        serving_ += std::clock() - start;
-    }
-    /// Of processor time: looking at messages yields the core to whoever wants it.
-    [[nodiscard]] double seconds_serving() const {
-        return static_cast<double>(serving_) / CLOCKS_PER_SEC;
-    }
-    /// Until every group has been told that there is no more.
-    void serve_to_the_end() {
-        while (others_left_ > 0) {
-            serve();
-            pause_a_little();
-        }
-        for (int rank = 1; rank < world_.size(); ++rank) world_.send(rank, kEnd);
-    }
-
-  private:
-    Communicator& world_;
-    std::deque<std::uint64_t> trials_;
-    int others_left_;  // groups that still run trials
-    bool has_stopped_ = false;
-    static constexpr std::chrono::milliseconds kBetween{5};
-    Clock::time_point served_ = Clock::now();
-    std::clock_t serving_ = 0;
-};
-
-void show_end(const OpenSweep& sweep, std::uint64_t number, const TrialEnd& end) {
-    const Trial trial = sweep.trials.trial(number);
+void show_end(const OpenSweep& sweep,
+              const Trial& trial,
+              const TrialEnd& end,
+              std::optional<double> value) {
     const SweepMetric& metric = sweep.trials.spec().metric;
     std::string what;
     if (end.is_failure()) {
         what = fmt::format("failed: {}", printable(end.reason, 160));
     } else if (end.exit_code != 0) {
         what = "stopped";
-    } else if (const auto value = read_metric(trial.run_dir, metric)) {
+    } else if (value) {
         what = fmt::format("finished, {} {:.4f}", printable(metric.pointer, 60), *value);
     } else {
         what = fmt::format("finished, without {}", printable(metric.pointer, 60));
     }
-    fmt::print("trial {}  {}  {}{}\n", trial_directory_name(number), what, describe(trial.settings),
+    fmt::print("trial {}  {}  {}{}\n", trial_directory_name(trial.number), what,
+               describe(trial.settings),
                trial.seed ? fmt::format(", /seed={}", *trial.seed) : std::string());
     std::fflush(stdout);
 }
@@ -140,30 +74,30 @@ void run_trials(Communicator& world,
                                    .share = LimitShare{.rank = world.rank(), .ranks = world.size()},
                                    .stop_time = stop_time};
     if (dispatcher != nullptr) surroundings.on_turn = [&] { dispatcher->serve_in_passing(); };
-    const char* wanted = kNext;
+    // A signal between trials, or in one that has just come to its end.
+    const auto is_asked_to_stop = [&] { return !stop_reason(stop_time).empty(); };
+    TrialReport report;
     for (;;) {
-        // A signal between trials, or in one that has just come to its end.
-        if (!stop_reason(stop_time).empty()) {
-            wanted = kStop;
-            if (dispatcher != nullptr) dispatcher->stop();
-        }
-        std::string trial;
+        if (is_asked_to_stop()) report.is_stopping = true;
+        std::string next;
         if (dispatcher != nullptr) {
-            dispatcher->serve();
-            trial = dispatcher->next();
+            next = dispatcher->take(report, is_asked_to_stop);
         } else if (group.rank() == 0) {
-            world.send(0, wanted);
-            trial = wait_for_message(world);
+            next = ask_for_trial(world, report);
         }
-        trial = group.broadcast(std::move(trial));
-        if (trial.empty()) return;
-        const std::uint64_t number = std::stoull(trial);
-        const TrialEnd end = run_trial(group, begun.sweep, number, surroundings);
+        next = group.broadcast(std::move(next));
+        if (next.empty()) return;
+        const Trial trial = trial_of(next, begun.sweep.trials);
+        const TrialEnd end = run_trial(group, begun.sweep, trial, surroundings);
         if (group.rank() != 0) continue;
-        show_end(begun.sweep, number, end);
-        if (end.exit_code != static_cast<int>(ExitCode::submit_again)) continue;
-        wanted = kStop;
-        if (dispatcher != nullptr) dispatcher->stop();
+        report = {};
+        if (end.exit_code == static_cast<int>(ExitCode::submit_again)) {
+            report.is_stopping = true;
+        } else {
+            report.ended = trial.number;
+            report.metric = metric_of(begun.sweep, trial, end);
+        }
+        show_end(begun.sweep, trial, end, report.metric);
     }
 }
 
@@ -220,14 +154,15 @@ int run_sweep(Communicator& world, const RunOptions& options) {
     const auto group = world.split(std::min(world.rank() / options.group_size, groups - 1));
     if (world.rank() != 0) {
         run_trials(world, *group, begun, stop_time, nullptr);
-        (void)wait_for_message(world);
+        wait_for_the_end(world);
         return 0;
     }
     auto numbers = trials_to_run(begun.sweep, options.retry_failed);
     fmt::print("{}: {} trials, {} to run, {} group{} of ranks\n", begun.sweep.trials.spec().name,
                begun.sweep.trials.size(), numbers.size(), groups, groups == 1 ? "" : "s");
     std::fflush(stdout);
-    Dispatcher dispatcher(world, std::move(numbers), groups);
+    ListedTrials source(begun.sweep.trials, std::move(numbers));
+    Dispatcher dispatcher(world, source, groups);
     const std::clock_t start = std::clock();
     run_trials(world, *group, begun, stop_time, &dispatcher);
     spdlog::debug("handing out trials took {:.6f} s of {:.3f} s of processor time",

@@ -26,16 +26,17 @@ struct TrialOptions {
 // What a run that ended with this exit code may still become when the same command is given again.
 bool is_stop(int exit_code) { return exit_code == static_cast<int>(ExitCode::submit_again); }
 
-void record(const OpenSweep& sweep, std::uint64_t number, const TrialEnd& end) {
+void record(const OpenSweep& sweep, const Trial& trial, const TrialEnd& end) {
     if (end.is_failure()) {
         // It was refused because another process runs the trial: that one tells how it ends.
-        if (RunDirectory(sweep.trials.trial(number).run_dir).is_being_written()) return;
-        sweep.directory.record_failure(number, {.exit_code = end.exit_code, .reason = end.reason});
+        if (RunDirectory(trial.run_dir).is_being_written()) return;
+        sweep.directory.record_failure(trial.number,
+                                       {.exit_code = end.exit_code, .reason = end.reason});
         return;
     }
-    sweep.directory.forget_failure(number);
+    sweep.directory.forget_failure(trial.number);
     if (sweep.trials.spec().compact && end.exit_code == 0) {
-        compact_run(sweep.trials.trial(number).run_dir);
+        compact_run(trial.run_dir);
     }
 }
 
@@ -45,7 +46,7 @@ int run_one(Communicator& comm, const TrialOptions& options) {
         (void)begun.sweep.trials.trial(options.number);  // there is one
         return {};
     });
-    return run_trial(comm, begun.sweep, options.number,
+    return run_trial(comm, begun.sweep, begun.sweep.trials.trial(options.number),
                      {.journal = begun.journal, .stop_time = StopTime(options.max_hours)})
         .exit_code;
 }
@@ -79,15 +80,14 @@ BegunSweep begin_sweep(Communicator& comm, const std::string& path) {
 
 TrialEnd run_trial(Communicator& comm,
                    const OpenSweep& sweep,
-                   std::uint64_t number,
+                   const Trial& trial,
                    const TrialSurroundings& surroundings) {
     TrialEnd end;
     const Training training{.read =
                                 [&] {
                                     const SweepSpec& spec = sweep.trials.spec();
-                                    return parse_job(
-                                        sweep.base_text, spec.job_path,
-                                        overrides_of(spec, sweep.trials.trial(number)));
+                                    return parse_job(sweep.base_text, spec.job_path,
+                                                     overrides_of(spec, trial));
                                 },
                             .stop_time = surroundings.stop_time,
                             .output = surroundings.output,
@@ -103,7 +103,7 @@ TrialEnd run_trial(Communicator& comm,
         if (comm.rank() == 0) fmt::print(stderr, "dln: {}\n", error.what());
     }
     if (is_stop(end.exit_code)) end.reason.clear();
-    if (comm.rank() == 0) record(sweep, number, end);
+    if (comm.rank() == 0) record(sweep, trial, end);
     return end;
 }
 
