@@ -13,7 +13,7 @@ std::vector<std::int64_t> rungs(std::int64_t least, std::int64_t most, std::int6
     DLN_ASSERT(least > 0 && least <= most && reduction > 1, "rungs of {} to {} steps by {}", least,
                most, reduction);
     std::vector<std::int64_t> steps;
-    for (std::int64_t s = least; s < most; s = s > most / reduction ? most : s * reduction) {
+    for (std::int64_t s = least; s<most; s = s> most / reduction ? most : s * reduction) {
         steps.push_back(s);
     }
     steps.push_back(most);
@@ -124,7 +124,8 @@ void Halving::observe(const HalvingWork& work, std::optional<double> metric) {
     if (metric && !std::isfinite(*metric)) metric.reset();
     const Observed one{.configuration = work.configuration, .metric = metric};
     const auto worse = std::ranges::upper_bound(
-        rung.observed, one, [this](const Observed& a, const Observed& b) { return is_better(a, b); });
+        rung.observed, one,
+        [this](const Observed& a, const Observed& b) { return is_better(a, b); });
     rung.observed.insert(worse, one);
 }
 

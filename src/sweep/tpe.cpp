@@ -8,10 +8,11 @@
 namespace dln {
 namespace {
 
-constexpr std::size_t kDraws = 24;          // from l
-constexpr double kShareOfGood = 0.1;        // of the observations, and at most
+constexpr std::size_t kDraws = 24;    // from l
+constexpr double kShareOfGood = 0.1;  // of the observations, and at most
 constexpr std::size_t kMostGood = 25;
-constexpr double kNarrowest = 0.01;         // of a kernel's width, so that equal places do not become a needle
+constexpr double kNarrowest =
+    0.01;  // of a kernel's width, so that equal places do not become a needle
 
 double normal_cumulative(double z) { return 0.5 * std::erfc(-z / std::sqrt(2.0)); }
 
@@ -23,8 +24,7 @@ class RangeDensity {
         for (std::size_t i = 0; i < centres_.size(); ++i) {
             const double low = i == 0 ? 0.0 : centres_[i - 1];
             const double high = i + 1 == centres_.size() ? 1.0 : centres_[i + 1];
-            widths_.push_back(
-                std::max({centres_[i] - low, high - centres_[i], kNarrowest}));
+            widths_.push_back(std::max({centres_[i] - low, high - centres_[i], kNarrowest}));
         }
     }
     [[nodiscard]] double at(double place) const {
@@ -122,7 +122,8 @@ std::vector<double> tpe_places(const SweepSpec& spec,
     std::ranges::stable_sort(all, [&](const TpeObservation* a, const TpeObservation* b) {
         return spec.metric.goal == SweepGoal::max ? a->metric > b->metric : a->metric < b->metric;
     });
-    const auto share = static_cast<std::size_t>(std::ceil(kShareOfGood * static_cast<double>(all.size())));
+    const auto share =
+        static_cast<std::size_t>(std::ceil(kShareOfGood * static_cast<double>(all.size())));
     const auto cut = all.begin() + static_cast<std::ptrdiff_t>(std::min(share, kMostGood));
     const std::vector<const TpeObservation*> good(all.begin(), cut);
     const std::vector<const TpeObservation*> rest(cut, all.end());

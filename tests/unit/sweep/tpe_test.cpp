@@ -10,8 +10,8 @@
 namespace dln {
 namespace {
 
-using ::testing::Each;
 using ::testing::AllOf;
+using ::testing::Each;
 using ::testing::Ge;
 using ::testing::Lt;
 
@@ -62,7 +62,8 @@ TEST(Tpe, LessIsBetterWhereTheGoalIsTheLeast) {
     SweepSpec spec = spec_of({range("/a"), range("/b")});
     spec.metric.goal = SweepGoal::min;
     const auto distance = [](const std::vector<double>& places) { return -near_a_third(places); };
-    EXPECT_LT(mean_of_later(spec, 80, true, distance), mean_of_later(spec, 80, false, distance) - 0.2);
+    EXPECT_LT(mean_of_later(spec, 80, true, distance),
+              mean_of_later(spec, 80, false, distance) - 0.2);
 }
 
 TEST(Tpe, ChoosesTheBestOfSeveralValues) {
