@@ -34,9 +34,10 @@ struct TrainOptions {
     double max_hours = 0.0;  // 0: none
 };
 
-// Whether the run in `run` has done all steps of the job and has its results. When the model goes by another
+// Whether the run in `run` has done all steps of the job, or those after which it was to pause, and has its
+// results. When the model goes by another
 // name now, only loading it tells whether it is the same one.
-bool is_complete(const RunDirectory& run, const Job& job) {
+bool is_complete(const RunDirectory& run, const Job& job, std::int64_t pause_after) {
     const auto result = read_json_file(run.file("result.json"));
     const auto begun = read_json_file(run.file("job.json"));
     if (!result.is_object() || !begun.is_object() || !begun.contains("backend")) return false;
@@ -44,7 +45,8 @@ bool is_complete(const RunDirectory& run, const Job& job) {
         return backend.value("model", "") == spec.model &&
                backend.value("replies", "") == spec.replies;
     };
-    return result.value("steps_done", std::int64_t{-1}) == job.train.steps &&
+    const auto done = result.value("steps_done", std::int64_t{-1});
+    return (done == job.train.steps || (pause_after > 0 && done >= pause_after)) &&
            names(begun["backend"], job.backend) &&
            (!job.backward_backend ||
             names(begun.value("backward_backend", nlohmann::json::object()),
@@ -239,7 +241,8 @@ int train_on_root(Session& session, const std::string& hash, const Training& tra
                             .job_hash = hash};
     StopSignals::defer();  // until here there was nothing that ending in order would save
     display.finished(train(context, run, *store, header, probed, display,
-                           [&training] { return stop_reason(training.stop_time); }));
+                           {.stop = [&training] { return stop_reason(training.stop_time); },
+                            .pause_after = training.pause_after}));
     return 0;
 }
 
@@ -259,7 +262,7 @@ int run_training(Communicator& comm, const Training& training) {
             return differences_of_jobs(begun, session.job());
         });
         check_steps_left(run, hash, session.job());
-        complete = is_complete(run, session.job());
+        complete = is_complete(run, session.job(), training.pause_after);
         if (complete) return;
         run.check_writable();
         check_budget_left(session.job(), run, *make_hdf5_store(run.steps_path(), hash));

@@ -21,6 +21,7 @@ struct Training {
     std::function<Job()> read;  ///< called on rank 0
     std::string replay = {};    ///< directory of the run to replay; empty: none
     StopTime stop_time = StopTime(0.0);
+    std::int64_t pause_after = 0;  ///< as in TrainEnd
     std::FILE* output = stdout;  ///< for what a person sees of the run
     /// The journal of this rank to use instead of the run's; none: the run's.
     std::shared_ptr<Journal> shared_journal = {};

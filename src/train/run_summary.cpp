@@ -189,8 +189,10 @@ TestSummary read_test(const RunFile& result) {
 }
 
 void read_complete(const RunFile& result, RunSummary& summary) {
-    summary.state = RunState::complete;
     summary.steps_done = result.count("/steps_done");
+    // Fewer: it pauses, or was about to go on when it was killed.
+    const bool has_all = *summary.steps_done >= summary.steps;
+    summary.state = has_all ? RunState::complete : RunState::unfinished;
     if (result.has("/test")) summary.test = read_test(result);
     if (result.has("/spent") && result.has("/measured/seconds")) {
         summary.spent = Spending{.requests = result.count("/spent/requests"),

@@ -44,14 +44,14 @@ class Training {
              StepHeader header,
              const ProbedBackend& probed,
              TrainObserver& observer,
-             const StopRequest& stop)
+             const TrainEnd& end)
         : context_(context),
           run_(run),
           store_(store),
           header_(std::move(header)),
           probed_(probed),
           observer_(observer),
-          stop_(stop),
+          end_(end),
           budget_(context.job) {}
 
     TrainOutcome run() {
@@ -77,7 +77,7 @@ class Training {
   private:
     TrainOutcome run_to_the_end() {
         begin();
-        while (state_.steps_done < context_.job.train.steps) {
+        while (!is_last() && !is_pause()) {
             stop_if_due();
             failpoint("step_begin");
             step();
@@ -120,7 +120,7 @@ class Training {
     [[nodiscard]] bool is_asked_to_stop(const EngineProgress& progress) {
         if (asked_to_stop_.empty()) {
             asked_to_stop_ = progress.halt_asked;
-            if (asked_to_stop_.empty() && stop_) asked_to_stop_ = stop_();
+            if (asked_to_stop_.empty() && end_.stop) asked_to_stop_ = end_.stop();
             asked_to_stop_at_ = Clock::now();
         }
         return !asked_to_stop_.empty();
@@ -145,7 +145,10 @@ class Training {
             budget_message(context_.job, spent, std::max<std::int64_t>(saved_step_, 0)));
     }
 
-    [[nodiscard]] bool is_last() const { return state_.steps_done == context_.job.train.steps; }
+    [[nodiscard]] bool is_last() const { return state_.steps_done >= context_.job.train.steps; }
+    [[nodiscard]] bool is_pause() const {
+        return end_.pause_after > 0 && state_.steps_done >= end_.pause_after;
+    }
 
     void begin() {
         auto loaded = store_.load_newest();
@@ -256,7 +259,7 @@ class Training {
 
     TrainOutcome finish() {
         TrainOutcome outcome{.parameters = best_parameters(state_), .state = state_};
-        if (!context_.splits[kTestSplit].empty()) {
+        if (is_last() && !context_.splits[kTestSplit].empty()) {
             stop_if_due();
             failpoint("before_test");
             std::vector<NetworkParameters> both{outcome.parameters,
@@ -299,7 +302,7 @@ class Training {
     StepHeader header_;
     ProbedBackend probed_;
     TrainObserver& observer_;
-    const StopRequest& stop_;
+    const TrainEnd& end_;
     std::string asked_to_stop_;  // why; empty: it was not
     Clock::time_point asked_to_stop_at_;
     Budget budget_;
@@ -322,8 +325,8 @@ TrainOutcome train(const TrainContext& context,
                    const StepHeader& header,
                    const ProbedBackend& probed,
                    TrainObserver& observer,
-                   const StopRequest& stop) {
-    return Training(context, run, store, header, probed, observer, stop).run();
+                   const TrainEnd& end) {
+    return Training(context, run, store, header, probed, observer, end).run();
 }
 
 void check_trainable(const Job& job) {

@@ -31,7 +31,7 @@ class TrainObserver {
     virtual void warned(const std::string& message) = 0;
 };
 
-/// How a complete run did. The initial parameters are evaluated on test too, so that the gain can be
+/// How a complete or paused run did. The initial parameters are evaluated on test too, so that the gain can be
 /// tested pairwise.
 struct TrainOutcome {
     NetworkParameters parameters;  ///< the best on dev, or the last without dev
@@ -65,11 +65,19 @@ class StoppedError : public Error {
     explicit StoppedError(const std::string& message) : Error(ExitCode::submit_again, message) {}
 };
 
+/// When a run comes to an end, if it does so before the job's.
+struct TrainEnd {
+    StopRequest stop = {};  ///< asked for on the way
+    /// Steps after which the run pauses: it has results then, but none on test, and goes on as if it had not paused
+    /// when `eval_every` divides them. 0: it does not.
+    std::int64_t pause_after = 0;
+};
+
 /// Runs the job to its end. `program_version` goes into step files; `ranks` into their timing. Throws
 /// UsageError for a network that cannot be trained (yet), CheckpointError when step files are there but
 /// none can be used, Error when the disk refuses a step file, BudgetError when the job's budget is spent
 /// and work is left: then the newest step file, the journal and spent.json are what to go on from. Where
-/// there is no journal the step under way is completed first. Throws StoppedError when `stop`, or another rank
+/// there is no journal the step under way is completed first. Throws StoppedError when `end.stop`, or another rank
 /// (Engine::ask_to_halt_when), asks for it before the end, no later than kStopGrace afterwards.
 [[nodiscard]] TrainOutcome train(const TrainContext& context,
                                  RunDirectory& run,
@@ -77,7 +85,7 @@ class StoppedError : public Error {
                                  const StepHeader& header,
                                  const ProbedBackend& probed,
                                  TrainObserver& observer,
-                                 const StopRequest& stop = {});
+                                 const TrainEnd& end = {});
 
 /// Throws BudgetError when earlier processes of the run have spent the job's budget. Before any model call;
 /// throws as load_newest does.

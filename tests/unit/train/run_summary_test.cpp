@@ -84,6 +84,16 @@ TEST_F(RunSummaryTest, CompleteRunTellsResultAndCosts) {
     EXPECT_FALSE(run.money.has_value());
 }
 
+TEST_F(RunSummaryTest, PausedRunHasItsCostsAndIsUnfinished) {
+    result_["steps_done"] = 3;
+    result_.erase("test");
+    const RunSummary run = read();
+    EXPECT_EQ(run.state, RunState::unfinished);
+    EXPECT_EQ(run.steps_done, 3);
+    EXPECT_FALSE(run.test.has_value());
+    EXPECT_EQ(run.spent, (Spending{10, 100, 20, 0, 1.5}));
+}
+
 TEST_F(RunSummaryTest, SlashesAtTheEndDoNotCount) {
     write();
     EXPECT_EQ(read_run_summary(path() + "//").path, path());

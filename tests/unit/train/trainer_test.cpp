@@ -73,7 +73,7 @@ class TrainTest : public ::testing::Test {
         run.create("{}\n", "hash", {.forward = "model"});
         Trained result;
         result.outcome = train(bench.context(), run, store, StepHeader{.job_hash = "hash"},
-                               {.noise_floor = noise_floor_}, result.observer, stop_);
+                               {.noise_floor = noise_floor_}, result.observer, end_);
         result.metrics = testing::read_bytes(run.metrics_path());
         return result;
     }
@@ -83,7 +83,7 @@ class TrainTest : public ::testing::Test {
     std::vector<std::string> replies_;  // none: by hash
     ScriptedOptions options_;
     double noise_floor_ = 0.0;
-    StopRequest stop_;
+    TrainEnd end_;
 
   private:
     testing::TemporaryDirectory directory_;
@@ -122,7 +122,7 @@ TEST_F(ResumeTest, ResumedSearchOfWordsEqualsTheUninterruptedOne) {
 
 TEST_F(ResumeTest, AskedToStopAtAnyTimeAndStartedAgainEqualsTheUninterruptedRun) {
     int asked = 0;
-    stop_ = [&asked] { return ++asked, std::string(); };
+    end_.stop = [&asked] { return ++asked, std::string(); };
     const auto whole = make_memory_store();
     const Trained uninterrupted = train_into(*whole);
     const int all = asked;
@@ -130,12 +130,12 @@ TEST_F(ResumeTest, AskedToStopAtAnyTimeAndStartedAgainEqualsTheUninterruptedRun)
     for (int last = 1; last < all; last += all / 20) {
         const auto store = make_memory_store();
         asked = 0;
-        stop_ = [&asked, last] { return std::string(++asked == last ? "SIGUSR1" : ""); };
+        end_.stop = [&asked, last] { return std::string(++asked == last ? "SIGUSR1" : ""); };
         EXPECT_THAT([&] { (void)train_into(*store); },
                     ThrowsMessage<StoppedError>(
                         AllOf(HasSubstr("stopped (SIGUSR1)"), HasSubstr("of 4 steps complete"))));
         EXPECT_EQ(asked, last) << "once asked, always asked";
-        stop_ = {};
+        end_.stop = {};
         const Trained resumed = train_into(*store);
         EXPECT_EQ(digests(*store), digests(*whole)) << "asked at " << last;
         EXPECT_TRUE(resumed.outcome.state == uninterrupted.outcome.state) << "asked at " << last;
@@ -193,6 +193,28 @@ TEST_F(TrainTest, ExtendedRunEqualsTheStraightOne) {
     EXPECT_EQ(extended.observer.resumed_at, 2);
     EXPECT_EQ(digests(*store), digests(*whole));
     EXPECT_TRUE(extended.outcome.state == straight.outcome.state);
+}
+
+TEST_F(TrainTest, PausedRunHasResultsButNoneOnTestAndGoesOnAsIfItHadNotPaused) {
+    job_.train.memory = 2;
+    job_.train.tolerance = 2;
+    job_.train.eval_every = 2;
+    job_.train.steps = 5;
+    const auto whole = make_memory_store();
+    const Trained straight = train_into(*whole);
+    const auto store = make_memory_store();
+    end_.pause_after = 2;
+    const Trained paused = train_into(*store);
+    EXPECT_EQ(paused.outcome.state.steps_done, 2);
+    EXPECT_FALSE(paused.outcome.test.has_value());
+    EXPECT_THAT(paused.observer.dev_right, SizeIs(2));  // at first, and after step 2
+    end_.pause_after = 5;
+    const Trained resumed = train_into(*store);
+    EXPECT_EQ(resumed.observer.resumed_at, 2);
+    EXPECT_TRUE(resumed.observer.warnings.empty());
+    EXPECT_EQ(digests(*store), digests(*whole));
+    EXPECT_TRUE(resumed.outcome.state == straight.outcome.state);
+    EXPECT_EQ(resumed.outcome.test->right_by_example, straight.outcome.test->right_by_example);
 }
 
 /// Good is better on train, and P on dev.
