@@ -22,7 +22,7 @@ struct Training {
     std::string replay = {};    ///< directory of the run to replay; empty: none
     StopTime stop_time = StopTime(0.0);
     std::int64_t pause_after = 0;  ///< as in TrainEnd
-    std::FILE* output = stdout;  ///< for what a person sees of the run
+    std::FILE* output = stdout;    ///< for what a person sees of the run
     /// The journal of this rank to use instead of the run's; none: the run's.
     std::shared_ptr<Journal> shared_journal = {};
     std::optional<LimitShare> share = {};  ///< as Session::start takes it

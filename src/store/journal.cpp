@@ -17,6 +17,7 @@
 
 #include "store/file_descriptor.hpp"
 #include "store/journal_line.hpp"
+#include "store/sealed_line.hpp"
 
 namespace dln {
 namespace {

@@ -12,17 +12,14 @@
 #include "dln/text/utf8.hpp"
 
 #include "store/base64.hpp"
+#include "store/sealed_line.hpp"
 
 namespace dln {
 namespace {
 
 constexpr std::string_view kVersionField = R"({"v":)";
 constexpr std::string_view kKeyField = R"(,"key":")";
-constexpr std::string_view kSealField = R"(,"xxh3":")";
-constexpr std::string_view kEnd = R"("})";
 constexpr std::size_t kKeyDigits = 32;
-constexpr std::size_t kSealDigits = 16;
-constexpr std::size_t kSealLength = kSealField.size() + kSealDigits + kEnd.size();
 
 std::string hex(const JournalKey& key) { return fmt::format("{:016x}{:016x}", key.high, key.low); }
 
@@ -126,21 +123,6 @@ std::string journal_line(const JournalKey& key,
                     request.model.size() + request.path.size() + request.body.size(), reply.size());
     append_reply(reply, line);
     return sealed_line(std::move(line));
-}
-
-std::string sealed_line(std::string fields) {
-    const XXH64_hash_t checksum = XXH3_64bits(fields.data(), fields.size());
-    fields += fmt::format("{}{:016x}{}\n", kSealField, checksum, kEnd);
-    return fields;
-}
-
-bool is_sealed(std::string_view line) {
-    if (line.size() < kSealLength) {
-        return false;
-    }
-    const std::string_view fields = line.substr(0, line.size() - kSealLength);
-    return line.substr(fields.size()) ==
-           fmt::format("{}{:016x}{}", kSealField, XXH3_64bits(fields.data(), fields.size()), kEnd);
 }
 
 std::optional<int> version_of(std::string_view line) {

@@ -21,12 +21,6 @@ constexpr std::size_t kLongestJournalLine = 2 * Journal::kLongestReply + 512;
                                        const PaidRequest& request,
                                        std::string_view reply);
 
-/// Closes `fields`, an object without its last brace, with their checksum, the brace and a line feed.
-[[nodiscard]] std::string sealed_line(std::string fields);
-
-/// Whether the checksum of `line` (without line feed) is that of its fields. In all versions.
-[[nodiscard]] bool is_sealed(std::string_view line);
-
 /// The format version of a sealed line; nullopt when it has none.
 [[nodiscard]] std::optional<int> version_of(std::string_view line);
 

@@ -104,11 +104,9 @@ bool is_dead(const LockHolder& holder, const LockHolder& self, const std::string
         holder.host.empty() ? "an unknown process: its lock cannot be understood"
                             : fmt::format("process {} on host {}{}", holder.pid, holder.host, job);
     throw UsageError(fmt::format(
-        "run_dir {} is being written by {} (last sign of life {} s ago). Wait for it to end or "
-        "give "
-        "this job another run_dir. A process that was killed on another host counts as dead after "
-        "{} "
-        "s; if you know that it is gone, remove {}",
+        "{} is being written by {} (last sign of life {} s ago). Wait for it to end or choose "
+        "another directory. A process that was killed on another host counts as dead after {} s; "
+        "if you know that it is gone, remove {}",
         std::filesystem::path(path).parent_path().string(), who, silence_of(path).count(),
         std::chrono::seconds(RunLock::kSilence).count(), path));
 }

@@ -20,6 +20,7 @@
 
 #include "journal_fixture.hpp"
 #include "store/journal_line.hpp"
+#include "store/sealed_line.hpp"
 
 namespace dln {
 namespace {
