@@ -140,13 +140,66 @@ void check_condition(Reader& reader, const SweepSpec& spec, std::size_t i) {
     }
 }
 
-void check_method(Reader& reader, const SweepSpec& spec) {
-    const bool is_grid = spec.method == SweepMethod::grid;
-    if (is_grid && spec.configurations > 0) {
-        reader.fail("a grid has as many as there are combinations. Expected 0, or another method.",
+// Configurations of which one is let through to the end.
+std::uint64_t enough_for_one(const HalvingSpec& halving) {
+    std::uint64_t enough = 1;
+    for (std::int64_t steps = halving.least_steps; steps < halving.most_steps;
+         steps *= halving.reduction) {
+        enough *= static_cast<std::uint64_t>(halving.reduction);
+    }
+    return enough;
+}
+
+void check_halving(Reader& reader, const SweepSpec& spec) {
+    if (!is_halving(spec.method)) {
+        if (spec.halving) {
+            reader.fail(
+                "beside another method. Expected none, or the method \"asha\" or "
+                "\"hyperband\".",
+                {"halving"});
+        }
+        return;
+    }
+    if (!spec.halving) {
+        reader.fail(
+            "missing. Expected the steps at which configurations are compared, such as "
+            "{\"least_steps\": 1, \"most_steps\": 9}.",
+            {"halving"});
+        return;
+    }
+    const HalvingSpec& halving = *spec.halving;
+    if (halving.least_steps > halving.most_steps) {
+        reader.fail(fmt::format("{} is more than \"most_steps\", {}. Expected at most as many.",
+                                halving.least_steps, halving.most_steps),
+                    {"halving", "least_steps"});
+        return;
+    }
+    const std::uint64_t enough = enough_for_one(halving);
+    if (spec.method == SweepMethod::asha && spec.configurations > 0 &&
+        spec.configurations < enough) {
+        reader.fail(fmt::format("{}: none would get to {} steps. Expected at least {}, of which "
+                                "one does.",
+                                spec.configurations, halving.most_steps, enough),
                     {"configurations"});
     }
-    if (!is_grid && spec.configurations == 0) {
+    for (std::size_t i = 0; i < spec.space.size(); ++i) {
+        if (spec.space[i].pointer != "/train/steps") continue;
+        reader.fail("\"/train/steps\" is set by \"halving\". Expected another field.",
+                    {"space", std::to_string(i), "pointer"});
+    }
+}
+
+void check_method(Reader& reader, const SweepSpec& spec) {
+    const bool is_grid = spec.method == SweepMethod::grid;
+    const bool has_own_number = is_grid || spec.method == SweepMethod::hyperband;
+    if (has_own_number && spec.configurations > 0) {
+        reader.fail(is_grid ? "a grid has as many as there are combinations. Expected 0, or "
+                              "another method."
+                            : "hyperband has as many as its brackets. Expected 0, or another "
+                              "method.",
+                    {"configurations"});
+    }
+    if (!has_own_number && spec.configurations == 0) {
         reader.fail("0: nothing would be tried. Expected how many to draw, at least 1.",
                     {"configurations"});
     }
@@ -196,6 +249,7 @@ void check_sweep(Reader& reader, const SweepSpec& spec) {
         }
     }
     check_method(reader, spec);
+    check_halving(reader, spec);
     if (!spec.metric.pointer.starts_with('/')) {
         reader.fail(fmt::format("\"{}\" is no JSON pointer. Expected a place in result.json, such "
                                 "as \"/dev/accuracy\".",

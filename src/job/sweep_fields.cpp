@@ -13,6 +13,7 @@ namespace job {
 namespace {
 
 constexpr double kUnbounded = std::numeric_limits<double>::infinity();
+constexpr std::int64_t kMostSteps = 1'000'000;
 
 Codec<SweepCondition> condition() {
     ObjectCodec<SweepCondition> spec(
@@ -61,6 +62,20 @@ Codec<SweepMetric> metric() {
     return spec.build();
 }
 
+Codec<HalvingSpec> halving() {
+    ObjectCodec<HalvingSpec> spec("halving",
+                                  "The steps of training at which configurations are compared: "
+                                  "`least_steps`, then `reduction` times as many, and so on.");
+    spec.field("most_steps", &HalvingSpec::most_steps, integer<std::int64_t>(1, kMostSteps),
+               "Steps of a trial that gets to the end, in place of the base job's `/train/steps`.",
+               {.required = true})
+        .field("least_steps", &HalvingSpec::least_steps, integer<std::int64_t>(1, kMostSteps),
+               "Steps that every configuration gets.")
+        .field("reduction", &HalvingSpec::reduction, integer<std::int64_t>(2, 100),
+               "One in so many, the best, goes on.");
+    return spec.build();
+}
+
 void finish_sweep(Reader& reader, const Json& json, SweepSpec& spec) {
     if (!json.contains("name")) {
         spec.name = reader.stem();
@@ -89,11 +104,19 @@ Codec<SweepSpec> whole_sweep() {
         .field("method", &SweepSpec::method,
                choice<SweepMethod>({{SweepMethod::grid, "grid"},
                                     {SweepMethod::random, "random"},
-                                    {SweepMethod::sobol, "sobol"}}),
+                                    {SweepMethod::sobol, "sobol"},
+                                    {SweepMethod::asha, "asha"},
+                                    {SweepMethod::hyperband, "hyperband"},
+                                    {SweepMethod::tpe, "tpe"}}),
                "`grid`: every combination; `random`: each configuration drawn for itself; `sobol`: "
-               "points that fill the space more evenly (Sobol', shifted by `seed`).")
+               "points that fill the space more evenly (Sobol', shifted by `seed`); `asha`: drawn "
+               "as `random`, and the best of those that had few steps get more; `hyperband`: the "
+               "same in brackets that begin with fewer configurations and more steps; `tpe`: drawn "
+               "where good ones were dense.")
         .field("configurations", &SweepSpec::configurations, integer<std::size_t>(0, kMostTrials),
-               "How many to draw; 0 with `grid`, which has as many as there are combinations.")
+               "How many to draw; 0 with `grid` and `hyperband`, which have a number of their own.")
+        .field("halving", &SweepSpec::halving, nullable(halving()),
+               "With `asha` and `hyperband`: how many steps.")
         .field("seeds", &SweepSpec::seeds,
                list(integer<std::uint64_t>(0, std::numeric_limits<std::uint64_t>::max())),
                "Seeds of the job. Each configuration has a trial with each of them.",

@@ -48,6 +48,15 @@ std::vector<HalvingBracket> hyperband_brackets(std::int64_t least,
     return made;
 }
 
+std::vector<HalvingBracket> halving_brackets(const SweepSpec& spec) {
+    const HalvingSpec& halving = spec.halving.value();
+    if (spec.method == SweepMethod::hyperband) {
+        return hyperband_brackets(halving.least_steps, halving.most_steps, halving.reduction);
+    }
+    return asha_brackets(spec.configurations, halving.least_steps, halving.most_steps,
+                         halving.reduction);
+}
+
 Halving::Halving(std::vector<HalvingBracket> brackets, std::int64_t reduction, SweepGoal goal)
     : reduction_(static_cast<std::size_t>(reduction)), goal_(goal) {
     DLN_ASSERT(reduction > 1, "a reduction by {}", reduction);
@@ -130,5 +139,19 @@ void Halving::observe(const HalvingWork& work, std::optional<double> metric) {
 }
 
 bool Halving::is_done() const { return under_way_ == 0 && !next(); }
+
+std::vector<BracketProgress> Halving::progress() const {
+    std::vector<BracketProgress> progress;
+    for (const auto& [bracket, rungs] : brackets_) {
+        BracketProgress& here = progress.emplace_back();
+        for (std::size_t k = 0; k < rungs.size(); ++k) {
+            here.push_back({.steps = bracket.steps[k],
+                            .taken = rungs[k].given,
+                            .observed = rungs[k].observed.size(),
+                            .promoted = k + 1 < rungs.size() ? rungs[k + 1].given : 0});
+        }
+    }
+    return progress;
+}
 
 }  // namespace dln

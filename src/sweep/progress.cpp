@@ -26,14 +26,20 @@ SweepProgress read_progress(const Trials& trials, const SweepDirectory& director
     for (const std::uint64_t number : directory.begun()) {
         if (number >= trials.size()) continue;
         const RunDirectory run(directory.path() + "/" + trial_directory_name(number));
-        progress.states[number] = exists(run.file("result.json")) ? TrialState::finished
-                                  : run.is_being_written()        ? TrialState::running
-                                                                  : TrialState::stopped;
+        const bool has_result = exists(run.file("result.json"));
+        // With halving a trial that has a result may be going on.
+        const bool may_run = !has_result || is_halving(trials.spec().method);
+        progress.states[number] = may_run && run.is_being_written() ? TrialState::running
+                                  : has_result                      ? TrialState::finished
+                                                                    : TrialState::stopped;
     }
     for (const auto& [number, failure] : progress.failures) {
         if (number >= trials.size()) continue;
         TrialState& state = progress.states[number];
-        if (state == TrialState::waiting || state == TrialState::stopped) {
+        // With halving it may have a result of before it went on and failed.
+        const bool has_old_result =
+            state == TrialState::finished && is_halving(trials.spec().method);
+        if (state == TrialState::waiting || state == TrialState::stopped || has_old_result) {
             state = TrialState::failed;
         }
     }

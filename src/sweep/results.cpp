@@ -120,6 +120,7 @@ SweepResults read_results(const Trials& trials, const SweepDirectory& directory)
             its.cost = cost_of(result);
             here.cost += its.cost;
             its.metric = metric_of(result, spec.metric);
+            its.steps = number_or_zero<std::int64_t>(result, "/steps_done");
             if (its.metric) {
                 here.metrics.push_back(*its.metric);
                 has_metric = true;
@@ -141,13 +142,28 @@ std::optional<double> read_metric(const std::string& run_dir, const SweepMetric&
     return metric_of(read_result(run_dir), metric);
 }
 
-std::vector<const ConfigurationResult*> ranked(const SweepResults& results, SweepGoal goal) {
+std::optional<double> read_ended_metric(const Trial& trial, const SweepMetric& metric) {
+    std::error_code failure;
+    if (!std::filesystem::exists(trial.run_dir + "/result.json", failure)) return std::nullopt;
+    const Json result = read_result(trial.run_dir);
+    const auto steps = number_or_zero<std::int64_t>(result, "/steps_done");
+    return steps >= trial.pause_after ? metric_of(result, metric) : std::nullopt;
+}
+
+bool ConfigurationResult::is_complete() const {
+    return metrics.size() == trials.size() &&
+           std::ranges::all_of(trials,
+                               [this](const TrialResult& one) { return one.steps == steps(); });
+}
+
+std::vector<const ConfigurationResult*> ranked(const SweepResults& results, const SweepSpec& spec) {
     std::vector<const ConfigurationResult*> order;
     for (const ConfigurationResult& one : results.configurations) {
         if (one.is_complete()) order.push_back(&one);
     }
-    std::ranges::stable_sort(order, [goal](const auto* a, const auto* b) {
-        return goal == SweepGoal::max ? *a->mean > *b->mean : *a->mean < *b->mean;
+    std::ranges::stable_sort(order, [&spec](const auto* a, const auto* b) {
+        if (spec.halving && a->steps() != b->steps()) return a->steps() > b->steps();
+        return spec.metric.goal == SweepGoal::max ? *a->mean > *b->mean : *a->mean < *b->mean;
     });
     return order;
 }

@@ -5,6 +5,7 @@
 
 #include "dln/error.hpp"
 #include "dln/random/counter_rng.hpp"
+#include "dln/sweep/halving.hpp"
 #include "dln/text/utf8.hpp"
 
 #include "sweep/sobol.hpp"
@@ -86,6 +87,12 @@ std::vector<Json> grid_values(const SweepDimension& dimension) {
 
 SearchSpace::SearchSpace(const SweepSpec& spec) : spec_(spec), size_(spec.configurations) {
     if (spec_.method == SweepMethod::grid) build_grid();
+    if (spec_.method == SweepMethod::hyperband) {
+        size_ = 0;
+        for (const HalvingBracket& bracket : halving_brackets(spec_)) {
+            size_ += bracket.configurations;
+        }
+    }
 }
 
 bool SearchSpace::is_active_with(std::size_t child, const Json& value) const {
@@ -148,7 +155,7 @@ void SearchSpace::decode(std::size_t node,
     decode_all(here.children, chosen[node], i, chosen);
 }
 
-Configuration SearchSpace::drawn(const std::vector<double>& places) const {
+Configuration SearchSpace::at(const std::vector<double>& places) const {
     Configuration drawn;
     for (std::size_t d = 0; d < spec_.space.size(); ++d) {
         const SweepDimension& dimension = spec_.space[d];
@@ -163,7 +170,7 @@ Configuration SearchSpace::drawn(const std::vector<double>& places) const {
 
 Configuration SearchSpace::configuration(std::uint64_t i) const {
     DLN_ASSERT(i < size_, "configuration {} of {}", i, size_);
-    if (spec_.method != SweepMethod::grid) return drawn(places_of(spec_, i));
+    if (spec_.method != SweepMethod::grid) return at(places_of(spec_, i));
     std::vector<const Json*> chosen(nodes_.size(), nullptr);
     decode_all(roots_, nullptr, i, chosen);
     Configuration configuration;

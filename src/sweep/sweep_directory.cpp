@@ -23,11 +23,13 @@ constexpr const char* kSweepFile = "/sweep.json";
 constexpr const char* kJobFile = "/job.json";
 
 // What decides which trial has which number, and what it is.
-Json sweep_identity(const Json& sweep) {
+Json sweep_identity(const Json& sweep, SweepMethod method) {
     Json identity;
-    for (const char* name : {"space", "method", "seeds", "seed"}) {
+    for (const char* name : {"space", "method", "seeds", "seed", "halving"}) {
         identity[name] = sweep.value(name, Json());
     }
+    // What was observed by one metric is not to be compared with another one's.
+    if (is_adaptive(method)) identity["metric"] = sweep.value("metric", Json());
     return identity;
 }
 
@@ -75,7 +77,8 @@ void SweepDirectory::check_unchanged(const SweepSpec& spec, const Job& base) con
                         printable(path)));
     }
     const Json now = sweep_to_json(spec);
-    refuse_differences(sweep_identity(before), sweep_identity(now), spec.path, path_);
+    refuse_differences(sweep_identity(before, spec.method), sweep_identity(now, spec.method),
+                       spec.path, path_);
     const auto had = before.value("configurations", std::uint64_t{0});
     if (spec.configurations < had) {
         refuse_differences({{"configurations", had}}, {{"configurations", spec.configurations}},

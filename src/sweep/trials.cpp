@@ -54,7 +54,8 @@ Trial Trials::trial(std::uint64_t number) const {
                 .configuration = number / seeds_each(),
                 .settings = space_.configuration(number / seeds_each()),
                 .seed = std::nullopt,
-                .run_dir = spec_.runs_dir + "/" + trial_directory_name(number)};
+                .run_dir = spec_.runs_dir + "/" + trial_directory_name(number),
+                .pause_after = 0};
     if (!spec_.seeds.empty()) trial.seed = spec_.seeds[number % seeds_each()];
     return trial;
 }
@@ -68,6 +69,9 @@ std::vector<Override> overrides_of(const SweepSpec& spec, const Trial& trial) {
     }
     if (trial.seed) overrides.push_back({"/seed", std::to_string(*trial.seed)});
     const std::string name = fmt::format("{}-{}", spec.name, trial.configuration);
+    if (spec.halving) {
+        overrides.push_back({"/train/steps", std::to_string(spec.halving->most_steps)});
+    }
     overrides.push_back({"/name", Json(name).dump()});
     overrides.push_back({"/run_dir", Json(trial.run_dir).dump()});
     return overrides;

@@ -30,7 +30,26 @@ struct SweepDimension {
     std::optional<SweepCondition> when;
 };
 
-enum class SweepMethod { grid, random, sobol };
+enum class SweepMethod { grid, random, sobol, asha, hyperband, tpe };
+
+/// True when what is tried next depends on what was tried before.
+[[nodiscard]] constexpr bool is_adaptive(SweepMethod method) {
+    return method == SweepMethod::asha || method == SweepMethod::hyperband ||
+           method == SweepMethod::tpe;
+}
+
+/// True when configurations are compared after few steps and only the best ones get more.
+[[nodiscard]] constexpr bool is_halving(SweepMethod method) {
+    return method == SweepMethod::asha || method == SweepMethod::hyperband;
+}
+
+/// Steps of training at which configurations are compared: least, least x reduction, ..., most.
+struct HalvingSpec {
+    std::int64_t least_steps = 1;
+    std::int64_t most_steps = 0;  ///< of a trial that gets to the end
+    std::int64_t reduction = 3;   ///< one in so many goes on
+};
+
 enum class SweepGoal { max, min };
 
 /// The number that configurations are compared by.
@@ -45,7 +64,8 @@ struct SweepSpec {
     std::string job_path;  ///< absolute once resolved
     std::vector<SweepDimension> space;
     SweepMethod method = SweepMethod::grid;
-    std::size_t configurations = 0;  ///< 0: all of the grid
+    std::size_t configurations = 0;      ///< 0: all of the grid, or of Hyperband's brackets
+    std::optional<HalvingSpec> halving;  ///< with asha and hyperband only
     std::vector<std::uint64_t>
         seeds;               ///< of the job, each for every configuration; empty: the job's own
     std::uint64_t seed = 0;  ///< of what is drawn from the space

@@ -44,6 +44,19 @@ struct HalvingBracket {
                                                              std::int64_t most,
                                                              std::int64_t reduction);
 
+/// Those of a sweep file. Pre: is_halving(spec.method).
+[[nodiscard]] std::vector<HalvingBracket> halving_brackets(const SweepSpec& spec);
+
+/// How many configurations a rung has had so far.
+struct RungProgress {
+    std::int64_t steps = 0;
+    std::uint64_t taken = 0;     ///< got so many steps, or are getting them
+    std::uint64_t observed = 0;  ///< of those, are compared
+    std::uint64_t promoted = 0;  ///< of those, go on to the next rung
+    friend bool operator==(const RungProgress&, const RungProgress&) = default;
+};
+using BracketProgress = std::vector<RungProgress>;  ///< by rung
+
 class Halving {
   public:
     Halving(std::vector<HalvingBracket> brackets, std::int64_t reduction, SweepGoal goal);
@@ -58,6 +71,7 @@ class Halving {
     void observe(const HalvingWork& work, std::optional<double> metric);
     /// Nothing is being trained and nothing is left.
     [[nodiscard]] bool is_done() const;
+    [[nodiscard]] std::vector<BracketProgress> progress() const;
 
   private:
     struct Observed {

@@ -30,6 +30,7 @@ struct TrialResult {
     TrialState state = TrialState::waiting;
     std::string reason;            ///< of a failed trial
     std::optional<double> metric;  ///< none: not finished, or not reported
+    std::int64_t steps = 0;        ///< of training, of a finished or paused trial
     TrialCost cost;                ///< of a finished trial
 };
 
@@ -41,8 +42,10 @@ struct ConfigurationResult {
     std::optional<double> mean;        ///< of `metrics`; none: there is none
     std::optional<Interval> interval;  ///< 95 % of the mean over seeds; none for one seed
     TrialCost cost;
-    /// Every seed has its metric.
-    [[nodiscard]] bool is_complete() const { return metrics.size() == trials.size(); }
+    /// Every seed has its metric, after as many steps as the others.
+    [[nodiscard]] bool is_complete() const;
+    /// Steps that every seed had. Pre: is_complete().
+    [[nodiscard]] std::int64_t steps() const { return trials.front().steps; }
 };
 
 struct SweepResults {
@@ -59,8 +62,14 @@ struct SweepResults {
 [[nodiscard]] std::optional<double> read_metric(const std::string& run_dir,
                                                 const SweepMetric& metric);
 
-/// The complete configurations, best mean first; equal ones in their order.
+/// The metric of a trial that has been trained as far as it should be; none: it has not been, or reports none. Throws
+/// as read_results does.
+[[nodiscard]] std::optional<double> read_ended_metric(const Trial& trial,
+                                                      const SweepMetric& metric);
+
+/// The complete configurations, best mean first; equal ones in their order. With halving those with the most steps
+/// come first: only they can be compared with each other.
 [[nodiscard]] std::vector<const ConfigurationResult*> ranked(const SweepResults& results,
-                                                             SweepGoal goal);
+                                                             const SweepSpec& spec);
 
 }  // namespace dln

@@ -1,6 +1,6 @@
 #pragma once
 // The configurations of a sweep. Configuration i is a pure function of the sweep file and i, so that a task of
-// an array needs nobody to tell it which one is its own. Pure.
+// an array needs nobody to tell it which one is its own. Only TPE takes others than these. Pure.
 
 #include <cstdint>
 #include <string>
@@ -31,6 +31,9 @@ class SearchSpace {
     [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
     /// Pre: i < size(). Cost grows with the dimensions, not with i.
     [[nodiscard]] Configuration configuration(std::uint64_t i) const;
+    /// The one whose dimensions have these places (see value_at()), one a dimension, also of those that do not
+    /// count.
+    [[nodiscard]] Configuration at(const std::vector<double>& places) const;
 
   private:
     /// What a dimension may be in a grid, and the dimensions that depend on it. Conditions name dimensions further
@@ -51,7 +54,6 @@ class SearchSpace {
                     const nlohmann::ordered_json* parent_value,
                     std::uint64_t i,
                     std::vector<const nlohmann::ordered_json*>& chosen) const;
-    [[nodiscard]] Configuration drawn(const std::vector<double>& places) const;
 
     SweepSpec spec_;
     std::uint64_t size_ = 0;

@@ -2,11 +2,12 @@
 // What a sweep leaves beside the run directories of its trials. Rank 0 only; any number of processes at a time.
 //
 //   sweep.json, job.json   the resolved sweep and base job that it was begun with
+//   decisions.jsonl        of an adaptive method (decisions.hpp); lock: who writes it
 //   failures/000012.json   why trial 12 ended early, until it is begun again
 //   journal/               replies of model servers, of all trials
 //   000012/                run directory of trial 12
 //
-// No file has two writers: a trial is run by one process at a time (its run directory's lock sees to that), and
+// No file has two writers at a time: a trial is run by one process at a time (its run directory's lock sees to that), and
 // sweep.json and job.json have the same content whoever writes them.
 
 #include <cstdint>
@@ -33,6 +34,7 @@ class SweepDirectory {
 
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
     [[nodiscard]] std::string journal_path() const { return path_ + "/journal"; }
+    [[nodiscard]] std::string decisions_path() const { return path_ + "/decisions.jsonl"; }
     /// True when a sweep was begun here.
     [[nodiscard]] bool holds_sweep() const;
 

@@ -20,6 +20,8 @@ class TrialSource {
     virtual void ended(std::uint64_t number, std::optional<double> metric) = 0;
     /// No trial will come any more, whatever those that are being run come to.
     [[nodiscard]] virtual bool is_exhausted() const = 0;
+    /// Called often while trials run; cheap.
+    virtual void keep_alive() {}
 };
 
 /// Trials whose numbers are known beforehand.

@@ -18,6 +18,7 @@ struct Trial {
     Configuration settings;
     std::optional<std::uint64_t> seed;  ///< none: the job's own, or one of `settings`
     std::string run_dir;
+    std::int64_t pause_after = 0;  ///< steps after which it pauses (halving); 0: it does not
 };
 
 class Trials {

@@ -12,11 +12,12 @@ using ::testing::HasSubstr;
 
 class Results : public SweepFixture {
   protected:
-    void finish(std::uint64_t trial, double accuracy) const {
+    void finish(std::uint64_t trial, double accuracy, std::int64_t steps = 0) const {
         const std::string run = directory_ / "runs/" + trial_directory_name(trial);
         std::filesystem::create_directories(run);
         testing::write_bytes(run + "/result.json",
-                             Json{{"dev", {{"accuracy", accuracy}}},
+                             Json{{"steps_done", steps},
+                                  {"dev", {{"accuracy", accuracy}}},
                                   {"spent", {{"requests", 10}, {"prompt_tokens", 100}}},
                                   {"measured", {{"recalled", 4}, {"seconds", 1.5}}}}
                                  .dump());
@@ -53,15 +54,48 @@ TEST_F(Results, BestHasAllItsSeeds) {
     finish(4, 0.6);
     finish(5, 0.8);
     const SweepResults results = read(spec());
-    const auto order = ranked(results, SweepGoal::max);
+    const auto order = ranked(results, spec());
     ASSERT_EQ(order.size(), 2U);
     EXPECT_EQ(order[0]->configuration, 2U);
-    EXPECT_EQ(ranked(results, SweepGoal::min)[0]->configuration, 0U);
+    SweepSpec least = spec();
+    least.metric.goal = SweepGoal::min;
+    EXPECT_EQ(ranked(results, least)[0]->configuration, 0U);
 }
 
 TEST_F(Results, EqualMeansStayInTheirOrder) {
     for (std::uint64_t trial = 0; trial < 6; ++trial) finish(trial, 0.5);
-    EXPECT_EQ(ranked(read(spec()), SweepGoal::max)[0]->configuration, 0U);
+    EXPECT_EQ(ranked(read(spec()), spec())[0]->configuration, 0U);
+}
+
+TEST_F(Results, WithHalvingTheMostStepsComeFirst) {
+    const SweepSpec halving =
+        sweep({{"space", Json::parse(R"([{"pointer": "/train/candidates", "values": [3, 4, 5]}])")},
+               {"method", "asha"},
+               {"configurations", 5},
+               {"halving", {{"most_steps", 9}, {"reduction", 2}, {"least_steps", 3}}},
+               {"seeds", {1, 2}}});
+    finish(0, 0.9, 3);
+    finish(1, 0.9, 3);
+    finish(2, 0.5, 9);
+    finish(3, 0.5, 9);
+    finish(4, 0.6, 9);
+    finish(5, 0.6, 9);
+    finish(6, 0.8, 9);
+    finish(7, 0.8, 6);  // on its way up
+    const SweepResults results = read(halving);
+    std::vector<std::uint64_t> order;
+    for (const auto* one : ranked(results, halving)) order.push_back(one->configuration);
+    EXPECT_EQ(order, (std::vector<std::uint64_t>{2, 1, 0}));
+}
+
+TEST_F(Results, TrialHasEndedWhenItHasTheStepsThatItWasGiven) {
+    finish(0, 0.9, 3);
+    Trial trial{.run_dir = directory_ / "runs/000000", .pause_after = 3};
+    EXPECT_EQ(read_ended_metric(trial, {}), 0.9);
+    trial.pause_after = 9;
+    EXPECT_EQ(read_ended_metric(trial, {}), std::nullopt);
+    trial.run_dir += "1";
+    EXPECT_EQ(read_ended_metric(trial, {}), std::nullopt);
 }
 
 TEST_F(Results, MetricThatNoTrialReportsIsRefusedWithWhatTheyReport) {

@@ -77,6 +77,16 @@ TEST_F(Directory, MoreConfigurationsAndAnotherMetricAreNoChange) {
                 HasSubstr("/configurations: was 8, is 5"));
 }
 
+TEST_F(Directory, AnotherMetricIsAChangeWhereDecisionsWereMadeByIt) {
+    const SweepDirectory made(directory_ / "runs");
+    made.begin(drawn(two(), "tpe", 5), base());
+    EXPECT_EQ(refusal([&] { made.check_unchanged(drawn(two(), "tpe", 8), base()); }), "");
+    SweepSpec other = drawn(two(), "tpe", 5);
+    other.metric.pointer = "/dev/log_likelihood";
+    EXPECT_THAT(refusal([&] { made.check_unchanged(other, base()); }),
+                HasSubstr("/metric/pointer: was \"/dev/accuracy\", is \"/dev/log_likelihood\""));
+}
+
 TEST_F(Directory, FailureIsKeptUntilTheTrialIsBegunAgain) {
     const SweepDirectory made = begun();
     made.record_failure(1, {.exit_code = 3, .reason = "no server"});

@@ -179,5 +179,44 @@ TEST_F(SweepTrials, MethodAndCountMustFit) {
         HasSubstr("\"/seed\" beside \"seeds\""));
 }
 
+TEST_F(SweepTrials, HalvingMustFitMethodStepsAndCount) {
+    const Json space = Json::parse(R"([{"pointer": "/a", "values": [1, 2]}])");
+    const auto with = [&](const Json& halving, int count, const std::string& method = "asha") {
+        return fault({{"space", space},
+                      {"method", method},
+                      {"configurations", count},
+                      {"halving", halving}});
+    };
+    EXPECT_EQ(with({{"most_steps", 9}}, 9), "");
+    EXPECT_THAT(with({{"most_steps", 9}}, 8),
+                HasSubstr("/configurations: 8: none would get to 9 steps. Expected at least 9"));
+    EXPECT_THAT(with({{"most_steps", 10}, {"least_steps", 2}}, 8),
+                HasSubstr("8: none would get to 10 steps. Expected at least 9"))
+        << "2, 6, 10 steps";
+    EXPECT_THAT(with({{"most_steps", 9}, {"least_steps", 10}}, 9),
+                HasSubstr("/halving/least_steps: 10 is more than \"most_steps\", 9"));
+    EXPECT_THAT(with(Json::object(), 9), HasSubstr("/halving/most_steps: missing"));
+    EXPECT_THAT(with(nullptr, 9), HasSubstr("/halving: missing"));
+    EXPECT_THAT(with({{"most_steps", 9}}, 9, "random"), HasSubstr("/halving: beside another"));
+    EXPECT_THAT(with({{"most_steps", 9}}, 9, "hyperband"),
+                HasSubstr("/configurations: hyperband has as many as its brackets"));
+    EXPECT_EQ(with({{"most_steps", 9}}, 0, "hyperband"), "");
+    EXPECT_THAT(fault({{"space", Json::parse(R"([{"pointer": "/train/steps", "values": [1, 2]}])")},
+                       {"method", "hyperband"},
+                       {"halving", {{"most_steps", 9}}}}),
+                HasSubstr("/space/0/pointer: \"/train/steps\" is set by \"halving\""));
+}
+
+TEST_F(SweepTrials, HyperbandHasTheConfigurationsOfItsBracketsAndTrialsTheMostSteps) {
+    const SweepSpec spec =
+        sweep({{"space", Json::parse(R"([{"pointer": "/train/candidates", "values": [3, 4]}])")},
+               {"method", "hyperband"},
+               {"halving", {{"most_steps", 9}}}});
+    const Trials trials(spec);
+    EXPECT_EQ(trials.configurations(), 9U + 5U + 3U);
+    const Job job = parse_job(kBase, directory_ / "base.json", overrides_of(spec, trials.trial(3)));
+    EXPECT_EQ(job.train.steps, 9);
+}
+
 }  // namespace
 }  // namespace dln
