@@ -30,13 +30,28 @@ Json plan_json(const Trials& trials) {
               {"trials", Json::array()}};
     for (std::uint64_t i = 0; i < trials.size(); ++i) {
         const Trial trial = trials.trial(i);
-        Json& one = json["trials"].emplace_back(Json{{"trial", i},
-                                                     {"configuration", trial.configuration},
-                                                     {"settings", settings_json(trial.settings)}});
+        Json& one =
+            json["trials"].emplace_back(Json{{"trial", i}, {"configuration", trial.configuration}});
+        if (trials.is_known(trial.configuration)) one["settings"] = settings_json(trial.settings);
         if (trial.seed) one["seed"] = *trial.seed;
         one["run_dir"] = trial.run_dir;
     }
     return json;
+}
+
+// What is sure to be begun, and how much of it can go on.
+void add_brackets(const SweepSpec& spec, fmt::memory_buffer& text) {
+    const auto reduction = static_cast<std::uint64_t>(spec.halving->reduction);
+    for (const HalvingBracket& bracket : halving_brackets(spec)) {
+        std::uint64_t count = bracket.configurations;
+        std::string rungs;
+        for (const std::int64_t steps : bracket.steps) {
+            rungs += fmt::format("{}{} with {}", rungs.empty() ? "" : ", ", count, steps);
+            count /= reduction;
+        }
+        fmt::format_to(std::back_inserter(text),
+                       "configurations that are trained, with steps: {}\n", rungs);
+    }
 }
 
 std::string plan_text(const Trials& trials) {
@@ -46,10 +61,17 @@ std::string plan_text(const Trials& trials) {
     fmt::format_to(out, "{}: {} configuration{}, {} trial{}\n", spec.name, trials.configurations(),
                    trials.configurations() == 1 ? "" : "s", trials.size(),
                    trials.size() == 1 ? "" : "s");
+    if (spec.halving) add_brackets(spec, text);
+    if (is_adaptive(spec.method)) {
+        fmt::format_to(out, "Results decide which {}.\n",
+                       spec.halving ? "of these go on" : "configurations these are");
+    }
     const std::string runs = shown_path(spec.runs_dir);
     for (std::uint64_t i = 0; i < trials.size(); ++i) {
         const Trial trial = trials.trial(i);
-        fmt::format_to(out, "{:>6}  {}{}  {}/{}\n", i, describe(trial.settings),
+        const std::string settings =
+            trials.is_known(trial.configuration) ? describe(trial.settings) : "not decided";
+        fmt::format_to(out, "{:>6}  {}{}  {}/{}\n", i, settings,
                        trial.seed ? fmt::format(", /seed={}", *trial.seed) : std::string(), runs,
                        trial_directory_name(i));
     }
@@ -66,12 +88,6 @@ int run_plan(const PlanOptions& options) {
 
 }  // namespace
 
-Json settings_json(const Configuration& settings) {
-    Json json = Json::object();
-    for (const Setting& setting : settings) json[setting.pointer] = setting.value;
-    return json;
-}
-
 OpenSweep open_sweep(const std::string& path) {
     Trials trials(read_sweep_file(path));
     const SweepSpec& spec = trials.spec();
@@ -82,12 +98,24 @@ OpenSweep open_sweep(const std::string& path) {
     return {.trials = std::move(trials),
             .base_text = std::move(*text),
             .base = std::move(base),
-            .directory = std::move(directory)};
+            .directory = std::move(directory),
+            .decisions = {}};
+}
+
+void take_decided(const Decisions& decisions, Trials& trials) {
+    for (const SearchWork& work : decisions.taken()) {
+        trials.decide(work.place.configuration, work.settings);
+    }
 }
 
 OpenSweep open_begun_sweep(const std::string& path) {
     OpenSweep sweep = open_sweep(path);
-    sweep.directory.check_unchanged(sweep.trials.spec(), sweep.base);
+    const SweepSpec& spec = sweep.trials.spec();
+    sweep.directory.check_unchanged(spec, sweep.base);
+    if (is_adaptive(spec.method)) {
+        sweep.decisions.emplace(spec, sweep.directory);
+        take_decided(*sweep.decisions, sweep.trials);
+    }
     return sweep;
 }
 

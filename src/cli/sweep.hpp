@@ -14,6 +14,7 @@
 #include "dln/comm/communicator.hpp"
 #include "dln/job/job.hpp"
 #include "dln/store/journal.hpp"
+#include "dln/sweep/decisions.hpp"
 #include "dln/sweep/sweep_directory.hpp"
 #include "dln/sweep/trials.hpp"
 
@@ -28,16 +29,17 @@ struct OpenSweep {
     std::string base_text;
     Job base;  ///< on rank 0
     SweepDirectory directory;
+    std::optional<Decisions> decisions;  ///< of an adaptive method's sweep that was begun, to read
 };
 
 /// Throws UsageError. Rank 0.
 [[nodiscard]] OpenSweep open_sweep(const std::string& path);
 
-/// The same, and refuses what differs from the sweep that was begun.
+/// The same, with what has been decided, and refuses what differs from the sweep that was begun.
 [[nodiscard]] OpenSweep open_begun_sweep(const std::string& path);
 
-/// Pointers and values, as one object.
-[[nodiscard]] nlohmann::ordered_json settings_json(const Configuration& settings);
+/// What a search has decided on is what configurations are.
+void take_decided(const Decisions& decisions, Trials& trials);
 
 /// What a trial is run with, beside its job.
 struct TrialSurroundings {

@@ -21,7 +21,13 @@ std::string wait_for_message(Communicator& world) {
     }
 }
 
-std::string text_of(const Trial& trial) { return std::to_string(trial.number); }
+// The settings go along: what a search decided only rank 0 knows.
+std::string text_of(const Trial& trial) {
+    return Json{{"trial", trial.number},
+                {"pause_after", trial.pause_after},
+                {"settings", settings_json(trial.settings)}}
+        .dump();
+}
 
 std::string text_of(const TrialReport& report) {
     Json json{{"stopping", report.is_stopping}};
@@ -41,7 +47,11 @@ TrialReport report_of(const std::string& text) {
 }  // namespace
 
 Trial trial_of(const std::string& text, const Trials& trials) {
-    return trials.trial(std::stoull(text));
+    const Json json = Json::parse(text);
+    Trial trial = trials.trial(json.at("trial").get<std::uint64_t>());
+    trial.pause_after = json.at("pause_after").get<std::int64_t>();
+    trial.settings = settings_of(json.at("settings"));
+    return trial;
 }
 
 void Dispatcher::learn(const TrialReport& report) {
@@ -67,6 +77,7 @@ void Dispatcher::serve() {
         waiting_.push_back(message->source);
     }
     answer_waiting();
+    source_.keep_alive();
     served_ = std::chrono::steady_clock::now();
     serving_ += std::clock() - start;
 }

@@ -36,12 +36,26 @@ void print_json(const Json& json) {
 
 // ---- status ------------------------------------------------------------------------------------
 
+void print_brackets(const AdaptiveSearch& search) {
+    const std::vector<BracketProgress> brackets = search.brackets();
+    if (brackets.empty()) return;
+    fmt::print("{:>8}  {:>7}  {:>7}  {:>8}  {:>8}\n", "bracket", "steps", "taken", "compared",
+               "go on");
+    for (std::size_t b = 0; b < brackets.size(); ++b) {
+        for (const RungProgress& rung : brackets[b]) {
+            fmt::print("{:>8}  {:>7}  {:>7}  {:>8}  {:>8}\n", b, rung.steps, rung.taken,
+                       rung.observed, rung.promoted);
+        }
+    }
+}
+
 void print_status(const OpenSweep& sweep, const SweepProgress& progress) {
     fmt::print("{}: {} trials in {}\n", sweep.trials.spec().name, sweep.trials.size(),
                shown_path(sweep.directory.path()));
     for (const TrialState state : kStates) {
         fmt::print("{:>8}  {}\n", progress.count(state), name_of(state));
     }
+    if (sweep.decisions) print_brackets(sweep.decisions->search());
     std::size_t shown = 0;
     for (const auto& [number, failure] : progress.failures) {
         if (number >= sweep.trials.size() || progress.states[number] != TrialState::failed)
@@ -68,6 +82,16 @@ Json status_json(const OpenSweep& sweep, const SweepProgress& progress) {
             const TrialFailure& failure = progress.failures.at(i);
             numbers.push_back(
                 {{"trial", i}, {"exit_code", failure.exit_code}, {"reason", failure.reason}});
+        }
+    }
+    if (!sweep.decisions) return json;
+    for (const BracketProgress& bracket : sweep.decisions->search().brackets()) {
+        Json& rungs = json["brackets"].emplace_back(Json::array());
+        for (const RungProgress& rung : bracket) {
+            rungs.push_back({{"steps", rung.steps},
+                             {"taken", rung.taken},
+                             {"observed", rung.observed},
+                             {"promoted", rung.promoted}});
         }
     }
     return json;
@@ -105,15 +129,22 @@ void print_table(const OpenSweep& sweep, const SweepResults& results) {
     fmt::print("{}: {} of {} trials finished; {} over seeds, with the 95 % interval of the mean\n",
                spec.name, results.progress.count(TrialState::finished), sweep.trials.size(),
                printable(spec.metric.pointer, 60));
-    fmt::print("{:>6}  {:>8}  {:>20}  {:>7}  {:>10}  {:>12}  {:>9}  {}\n", "config", "mean",
-               "interval", "seeds", "requests", "tokens", "seconds", "settings");
+    // How many steps matters only where configurations have different numbers of them.
+    const auto steps_column = [&spec](const std::string& text) {
+        return spec.halving ? fmt::format("{:>6}  ", text) : std::string();
+    };
+    fmt::print("{:>6}  {}{:>8}  {:>20}  {:>7}  {:>10}  {:>12}  {:>9}  {}\n", "config",
+               steps_column("steps"), "mean", "interval", "seeds", "requests", "tokens", "seconds",
+               "settings");
     for (const ConfigurationResult& one : results.configurations) {
-        fmt::print("{:>6}  {:>8}  {:>20}  {:>7}  {:>10}  {:>12}  {:>9.1f}  {}\n", one.configuration,
-                   number_text(one.mean), interval_text(one.interval),
-                   fmt::format("{}/{}", one.metrics.size(), one.trials.size()),
-                   grouped(one.cost.requests),
-                   grouped(one.cost.prompt_tokens + one.cost.generated_tokens), one.cost.seconds,
-                   describe(one.settings));
+        if (!sweep.trials.is_known(one.configuration)) continue;
+        fmt::print(
+            "{:>6}  {}{:>8}  {:>20}  {:>7}  {:>10}  {:>12}  {:>9.1f}  {}\n", one.configuration,
+            steps_column(one.is_complete() ? std::to_string(one.steps()) : "-"),
+            number_text(one.mean), interval_text(one.interval),
+            fmt::format("{}/{}", one.metrics.size(), one.trials.size()), grouped(one.cost.requests),
+            grouped(one.cost.prompt_tokens + one.cost.generated_tokens), one.cost.seconds,
+            describe(one.settings));
     }
     print_saved(results.cost);
 }
@@ -131,6 +162,7 @@ Json trial_json(const TrialResult& trial) {
     if (trial.seed) json["seed"] = *trial.seed;
     if (!trial.reason.empty()) json["reason"] = trial.reason;
     if (trial.metric) json["metric"] = *trial.metric;
+    if (trial.steps > 0) json["steps_done"] = trial.steps;
     if (trial.state == TrialState::finished) json["cost"] = cost_json(trial.cost);
     return json;
 }
@@ -169,7 +201,7 @@ std::string csv_field(const std::string& text) {
 void print_csv(const OpenSweep& sweep, const SweepResults& results) {
     const SweepSpec& spec = sweep.trials.spec();
     std::string header =
-        "trial,configuration,seed,state,metric,requests,saved,prompt_tokens,generated_tokens,"
+        "trial,configuration,seed,state,metric,steps,requests,saved,prompt_tokens,generated_tokens,"
         "seconds";
     for (const SweepDimension& dimension : spec.space) header += "," + csv_field(dimension.pointer);
     fmt::print("{}\n", header);
@@ -187,11 +219,11 @@ void print_csv(const OpenSweep& sweep, const SweepResults& results) {
                 "," + csv_field(is_text ? found->value.get<std::string>() : found->value.dump());
         }
         for (const TrialResult& trial : one.trials) {
-            fmt::print("{},{},{},{},{},{},{},{},{},{:.3f}{}\n", trial.number, one.configuration,
+            fmt::print("{},{},{},{},{},{},{},{},{},{},{:.3f}{}\n", trial.number, one.configuration,
                        trial.seed ? std::to_string(*trial.seed) : "", name_of(trial.state),
-                       trial.metric ? fmt::format("{}", *trial.metric) : "", trial.cost.requests,
-                       trial.cost.recalled, trial.cost.prompt_tokens, trial.cost.generated_tokens,
-                       trial.cost.seconds, settings);
+                       trial.metric ? fmt::format("{}", *trial.metric) : "", trial.steps,
+                       trial.cost.requests, trial.cost.recalled, trial.cost.prompt_tokens,
+                       trial.cost.generated_tokens, trial.cost.seconds, settings);
         }
     }
 }
@@ -221,8 +253,9 @@ const TrialResult& best_trial(const ConfigurationResult& best, SweepGoal goal) {
 
 void print_best(const OpenSweep& sweep, const ConfigurationResult& best, std::size_t compared) {
     const SweepSpec& spec = sweep.trials.spec();
-    fmt::print("best of {} configuration{} by {} {}: configuration {}\n", compared,
+    fmt::print("best of {} configuration{}{} by {} {}: configuration {}\n", compared,
                compared == 1 ? "" : "s",
+               spec.halving ? fmt::format(" that had {} steps", best.steps()) : std::string(),
                spec.metric.goal == SweepGoal::max ? "largest" : "smallest",
                printable(spec.metric.pointer, 60), best.configuration);
     for (const Setting& setting : best.settings) {
@@ -249,7 +282,7 @@ int run_best(const ReportOptions& options) {
     const OpenSweep sweep = open_begun_sweep(options.path);
     const SweepResults results = read_results(sweep.trials, sweep.directory);
     const SweepGoal goal = sweep.trials.spec().metric.goal;
-    const auto order = ranked(results, goal);
+    const auto order = ranked(results, sweep.trials.spec());
     if (order.empty()) {
         throw UsageError(fmt::format(
             "{}: no configuration has finished with all its seeds: {} of {} trials have. Run the "
@@ -257,18 +290,22 @@ int run_best(const ReportOptions& options) {
             printable(options.path), results.progress.count(TrialState::finished),
             sweep.trials.size(), printable(options.path)));
     }
+    // With halving, those that had as many steps as the best.
+    const auto compared = static_cast<std::size_t>(std::ranges::count_if(
+        order, [&](const auto* one) { return one->steps() == order.front()->steps(); }));
     if (options.json) {
         Json json = configuration_json(*order.front());
-        json["compared"] = order.size();
+        json["compared"] = compared;
         json["best_trial"] = best_trial(*order.front(), goal).number;
         print_json(json);
         return 0;
     }
-    print_best(sweep, *order.front(), order.size());
-    const std::size_t left = results.configurations.size() - order.size();
+    print_best(sweep, *order.front(), compared);
+    const std::size_t left = results.configurations.size() - compared;
     if (left > 0) {
-        fmt::print("{} configuration{} not finished yet, or failed, and not compared\n", left,
-                   left == 1 ? " is" : "s are");
+        fmt::print("{} configuration{} not finished yet{}, or failed, and not compared\n", left,
+                   left == 1 ? " is" : "s are",
+                   sweep.trials.spec().halving ? ", had fewer steps" : "");
     }
     print_saved(results.cost);
     return 0;

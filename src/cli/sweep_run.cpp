@@ -8,6 +8,7 @@
 #include <spdlog/spdlog.h>
 
 #include "dln/error.hpp"
+#include "dln/sweep/adaptive_trials.hpp"
 #include "dln/sweep/results.hpp"
 #include "dln/text/utf8.hpp"
 
@@ -29,7 +30,9 @@ struct RunOptions {
 // What a trial came to; none: it did not finish, or does not report the sweep's metric.
 std::optional<double> metric_of(const OpenSweep& sweep, const Trial& trial, const TrialEnd& end) {
     if (end.exit_code != 0) return std::nullopt;
-    return read_metric(trial.run_dir, sweep.trials.spec().metric);
+    const SweepSpec& spec = sweep.trials.spec();
+    if (is_adaptive(spec.method)) require_metric(trial, spec);  // nothing could be decided
+    return read_metric(trial.run_dir, spec.metric);
 }
 
 void show_end(const OpenSweep& sweep,
@@ -42,10 +45,12 @@ void show_end(const OpenSweep& sweep,
         what = fmt::format("failed: {}", printable(end.reason, 160));
     } else if (end.exit_code != 0) {
         what = "stopped";
-    } else if (value) {
-        what = fmt::format("finished, {} {:.4f}", printable(metric.pointer, 60), *value);
     } else {
-        what = fmt::format("finished, without {}", printable(metric.pointer, 60));
+        const auto& halving = sweep.trials.spec().halving;
+        const bool pauses = halving && trial.pause_after < halving->most_steps;
+        what = pauses ? fmt::format("had {} steps, ", trial.pause_after) : "finished, ";
+        what += value ? fmt::format("{} {:.4f}", printable(metric.pointer, 60), *value)
+                      : fmt::format("without {}", printable(metric.pointer, 60));
     }
     fmt::print("trial {}  {}  {}{}\n", trial_directory_name(trial.number), what,
                describe(trial.settings),
@@ -129,8 +134,10 @@ int conclude(const OpenSweep& sweep, const RunOptions& options, bool has_stopped
     fmt::print("{}: {} trials: {}\n", sweep.trials.spec().name, sweep.trials.size(),
                count_of(progress));
     if (progress.count(TrialState::failed) > 0 && !has_stopped) {
-        fmt::print("dln sweep status {} tells why; --retry-failed runs the failed trials again\n",
-                   options.path);
+        fmt::print("dln sweep status {} tells why{}\n", options.path,
+                   is_adaptive(sweep.trials.spec().method)
+                       ? "; failed trials count as the worst"
+                       : "; --retry-failed runs the failed trials again");
     }
     if (progress.count(TrialState::finished) > 0)
         fmt::print("results: dln sweep best {}\n", options.path);
@@ -146,29 +153,74 @@ int conclude(const OpenSweep& sweep, const RunOptions& options, bool has_stopped
     return 0;
 }
 
+std::unique_ptr<TrialSource> decided_trials(const OpenSweep& sweep, const RunOptions& options) {
+    const SweepSpec& spec = sweep.trials.spec();
+    if (options.retry_failed) {
+        throw UsageError(fmt::format(
+            "{}: --retry-failed: the method decided by the failures too: a trial that failed "
+            "counts as the worst. Expected no --retry-failed, or another runs_dir to begin anew.",
+            printable(options.path)));
+    }
+    Decisions decisions(spec, sweep.directory);
+    decisions.take();
+    if (!decisions.fault().empty()) {
+        spdlog::warn(
+            "{}. What was decided behind it is decided anew; trials that were run stay. The file "
+            "as it was is kept beside it, as .damaged",
+            decisions.fault());
+    }
+    fmt::print("{}: {} configurations, {} taken before", spec.name, sweep.trials.configurations(),
+               decisions.taken().size());
+    return std::make_unique<AdaptiveTrials>(
+        sweep.trials, std::move(decisions),
+        [&spec](const Trial& trial) { return read_ended_metric(trial, spec.metric); });
+}
+
+std::unique_ptr<TrialSource> listed_trials(const OpenSweep& sweep, const RunOptions& options) {
+    auto numbers = trials_to_run(sweep, options.retry_failed);
+    fmt::print("{}: {} trials, {} to run", sweep.trials.spec().name, sweep.trials.size(),
+               numbers.size());
+    return std::make_unique<ListedTrials>(sweep.trials, std::move(numbers));
+}
+
+// Trials that pause keep their step files until none can go on any more.
+void compact_paused(const OpenSweep& sweep) {
+    const SweepSpec& spec = sweep.trials.spec();
+    if (!spec.halving || !spec.compact) return;
+    const SweepProgress progress = read_progress(sweep.trials, sweep.directory);
+    for (std::uint64_t i = 0; i < sweep.trials.size(); ++i) {
+        if (progress.states[i] == TrialState::finished) compact_run(sweep.trials.trial(i).run_dir);
+    }
+}
+
 int run_sweep(Communicator& world, const RunOptions& options) {
     const StopTime stop_time(options.max_hours);
     const BegunSweep begun = begin_sweep(world, options.path);
     const int groups = std::max(world.size() / options.group_size, 1);
     // Ranks that are left over join the last group.
     const auto group = world.split(std::min(world.rank() / options.group_size, groups - 1));
+    std::unique_ptr<TrialSource> source;
+    (void)from_root(world, [&]() -> std::string {
+        const bool decides = is_adaptive(begun.sweep.trials.spec().method);
+        source =
+            decides ? decided_trials(begun.sweep, options) : listed_trials(begun.sweep, options);
+        fmt::print(", {} group{} of ranks\n", groups, groups == 1 ? "" : "s");
+        std::fflush(stdout);
+        return {};
+    });
     if (world.rank() != 0) {
         run_trials(world, *group, begun, stop_time, nullptr);
         wait_for_the_end(world);
         return 0;
     }
-    auto numbers = trials_to_run(begun.sweep, options.retry_failed);
-    fmt::print("{}: {} trials, {} to run, {} group{} of ranks\n", begun.sweep.trials.spec().name,
-               begun.sweep.trials.size(), numbers.size(), groups, groups == 1 ? "" : "s");
-    std::fflush(stdout);
-    ListedTrials source(begun.sweep.trials, std::move(numbers));
-    Dispatcher dispatcher(world, source, groups);
+    Dispatcher dispatcher(world, *source, groups);
     const std::clock_t start = std::clock();
     run_trials(world, *group, begun, stop_time, &dispatcher);
     spdlog::debug("handing out trials took {:.6f} s of {:.3f} s of processor time",
                   dispatcher.seconds_serving(),
                   static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
     dispatcher.serve_to_the_end();
+    if (!dispatcher.has_stopped()) compact_paused(begun.sweep);
     return conclude(begun.sweep, options, dispatcher.has_stopped());
 }
 

@@ -6,6 +6,7 @@
 
 #include "dln/error.hpp"
 #include "dln/store/run_directory.hpp"
+#include "dln/text/utf8.hpp"
 
 #include "cli/job_options.hpp"
 #include "cli/ranks.hpp"
@@ -26,6 +27,12 @@ struct TrialOptions {
 // What a run that ended with this exit code may still become when the same command is given again.
 bool is_stop(int exit_code) { return exit_code == static_cast<int>(ExitCode::submit_again); }
 
+// A trial that goes on if it turns out to be good needs its step files.
+bool pauses(const OpenSweep& sweep, const Trial& trial) {
+    const auto& halving = sweep.trials.spec().halving;
+    return halving && trial.pause_after < halving->most_steps;
+}
+
 void record(const OpenSweep& sweep, const Trial& trial, const TrialEnd& end) {
     if (end.is_failure()) {
         // It was refused because another process runs the trial: that one tells how it ends.
@@ -35,12 +42,19 @@ void record(const OpenSweep& sweep, const Trial& trial, const TrialEnd& end) {
         return;
     }
     sweep.directory.forget_failure(trial.number);
-    if (sweep.trials.spec().compact && end.exit_code == 0) {
+    if (sweep.trials.spec().compact && end.exit_code == 0 && !pauses(sweep, trial)) {
         compact_run(trial.run_dir);
     }
 }
 
 int run_one(Communicator& comm, const TrialOptions& options) {
+    (void)from_root(comm, [&]() -> std::string {
+        if (!is_adaptive(read_sweep_file(options.path).method)) return {};
+        throw UsageError(fmt::format(
+            "{}: /method: results decide what is run next, so no trial can be run for itself. Use "
+            "dln sweep run, on as many ranks as you have.",
+            printable(options.path)));
+    });
     const BegunSweep begun = begin_sweep(comm, options.path);
     (void)from_root(comm, [&]() -> std::string {
         (void)begun.sweep.trials.trial(options.number);  // there is one
@@ -70,7 +84,8 @@ BegunSweep begin_sweep(Communicator& comm, const std::string& path) {
             sweep.emplace(OpenSweep{.trials = std::move(trials),
                                     .base_text = shared.at("base").get<std::string>(),
                                     .base = {},
-                                    .directory = std::move(directory)});
+                                    .directory = std::move(directory),
+                                    .decisions = {}});
         }
         journal = std::make_shared<Journal>(
             Journal::read_write(sweep->directory.journal_path(), comm.rank()));
@@ -90,6 +105,7 @@ TrialEnd run_trial(Communicator& comm,
                                                      overrides_of(spec, trial));
                                 },
                             .stop_time = surroundings.stop_time,
+                            .pause_after = trial.pause_after,
                             .output = surroundings.output,
                             .shared_journal = surroundings.journal,
                             .share = surroundings.share,

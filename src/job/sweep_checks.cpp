@@ -250,6 +250,13 @@ void check_sweep(Reader& reader, const SweepSpec& spec) {
     }
     check_method(reader, spec);
     check_halving(reader, spec);
+    if (is_halving(spec.method) && spec.metric.pointer.starts_with("/test")) {
+        reader.fail(
+            "only trials that get to the end are evaluated on test, and comparing by it "
+            "leaves no data to test the choice. Expected a place in result.json outside "
+            "of /test, such as \"/dev/accuracy\".",
+            {"metric", "pointer"});
+    }
     if (!spec.metric.pointer.starts_with('/')) {
         reader.fail(fmt::format("\"{}\" is no JSON pointer. Expected a place in result.json, such "
                                 "as \"/dev/accuracy\".",

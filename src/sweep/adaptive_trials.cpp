@@ -21,10 +21,10 @@ std::optional<double> mean_of(const std::vector<std::optional<double>>& metrics)
 }  // namespace
 
 AdaptiveTrials::AdaptiveTrials(const Trials& trials,
-                               Decisions& decisions,
+                               Decisions decisions,
                                const EndedMetric& ended_metric)
-    : trials_(trials), decisions_(decisions) {
-    const std::vector<SearchWork> open = decisions.under_way();
+    : trials_(trials), decisions_(std::move(decisions)) {
+    const std::vector<SearchWork> open = decisions_.under_way();
     for (const SearchWork& work : open) take_up(work, ended_metric);
 }
 

@@ -35,11 +35,7 @@ HalvingWork place_of(const Json& json) {
 }
 
 SearchWork work_of(const Json& json) {
-    SearchWork work{.place = place_of(json), .settings = {}};
-    for (const auto& [pointer, value] : json.at("settings").items()) {
-        work.settings.push_back({pointer, value});
-    }
-    return work;
+    return {.place = place_of(json), .settings = settings_of(json.at("settings"))};
 }
 
 std::string text_of(const SearchWork& work) {
@@ -116,8 +112,7 @@ std::optional<SearchWork> Decisions::next() {
     std::optional<SearchWork> work = search_->take();
     if (!work) return std::nullopt;
     Json json = place_json(kTake, work->place);
-    json["settings"] = Json::object();
-    for (const Setting& setting : work->settings) json["settings"][setting.pointer] = setting.value;
+    json["settings"] = settings_json(work->settings);
     log_.append(json.dump());
     return begin(std::move(*work));
 }

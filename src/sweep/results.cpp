@@ -142,6 +142,11 @@ std::optional<double> read_metric(const std::string& run_dir, const SweepMetric&
     return metric_of(read_result(run_dir), metric);
 }
 
+void require_metric(const Trial& trial, const SweepSpec& spec) {
+    const Json result = read_result(trial.run_dir);
+    if (!metric_of(result, spec.metric)) fail_unreported(spec, 1, result);
+}
+
 std::optional<double> read_ended_metric(const Trial& trial, const SweepMetric& metric) {
     std::error_code failure;
     if (!std::filesystem::exists(trial.run_dir + "/result.json", failure)) return std::nullopt;

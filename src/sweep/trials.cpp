@@ -6,6 +6,7 @@
 #include <set>
 
 #include "dln/error.hpp"
+#include "dln/sweep/halving.hpp"
 #include "dln/text/utf8.hpp"
 
 namespace dln {
@@ -32,6 +33,21 @@ struct Ends {
     }
 };
 
+// A trial that pauses between two evaluations on dev would have to be evaluated for the comparison alone, and would
+// not be the run that it is without a pause.
+void check_rungs(const SweepSpec& spec, const Job& job) {
+    if (!spec.halving) return;
+    for (const HalvingBracket& bracket : halving_brackets(spec)) {
+        for (const std::int64_t steps : bracket.steps) {
+            if (steps == spec.halving->most_steps || steps % job.train.eval_every == 0) continue;
+            throw UsageError(fmt::format(
+                "/train/eval_every: {} does not divide {}, the steps after which trials are "
+                "compared. Expected a divisor, or other steps in the sweep's \"halving\".",
+                job.train.eval_every, steps));
+        }
+    }
+}
+
 }  // namespace
 
 Trials::Trials(const SweepSpec& spec) : spec_(spec), space_(spec) {
@@ -50,9 +66,12 @@ Trial Trials::trial(std::uint64_t number) const {
         throw UsageError(fmt::format("{}: there is no trial {}. Expected 0 to {}.",
                                      printable(spec_.path), number, size() - 1));
     }
+    const std::uint64_t configuration = number / seeds_each();
+    const auto decided = decided_.find(configuration);
     Trial trial{.number = number,
-                .configuration = number / seeds_each(),
-                .settings = space_.configuration(number / seeds_each()),
+                .configuration = configuration,
+                .settings = decided != decided_.end() ? decided->second
+                                                      : space_.configuration(configuration),
                 .seed = std::nullopt,
                 .run_dir = spec_.runs_dir + "/" + trial_directory_name(number),
                 .pause_after = 0};
@@ -104,13 +123,25 @@ void check_jobs(const Trials& trials, std::string_view base_job) {
     for (const std::uint64_t number : covering_trials(trials)) {
         const Trial trial = trials.trial(number);
         try {
-            static_cast<void>(parse_job(base_job, spec.job_path, overrides_of(spec, trial)));
+            check_rungs(spec, parse_job(base_job, spec.job_path, overrides_of(spec, trial)));
         } catch (const UsageError& error) {
             throw UsageError(fmt::format("{}: the job of trial {} ({}) is refused:\n{}",
                                          printable(spec.path), number, describe(trial.settings),
                                          error.what()));
         }
     }
+}
+
+Json settings_json(const Configuration& settings) {
+    Json json = Json::object();
+    for (const Setting& setting : settings) json[setting.pointer] = setting.value;
+    return json;
+}
+
+Configuration settings_of(const Json& json) {
+    Configuration settings;
+    for (const auto& [pointer, value] : json.items()) settings.push_back({pointer, value});
+    return settings;
 }
 
 std::string describe(const Configuration& settings) {

@@ -18,9 +18,9 @@ using EndedMetric = std::function<std::optional<double>(const Trial&)>;
 
 class AdaptiveTrials : public TrialSource {
   public:
-    /// Takes up what was under way: trials for which `ended_metric` has a number are not run again. Both must
+    /// Takes up what was under way: trials for which `ended_metric` has a number are not run again. `trials` must
     /// outlive this. Pre: decisions.take() was called.
-    AdaptiveTrials(const Trials& trials, Decisions& decisions, const EndedMetric& ended_metric);
+    AdaptiveTrials(const Trials& trials, Decisions decisions, const EndedMetric& ended_metric);
 
     [[nodiscard]] std::optional<Trial> next() override;
     void ended(std::uint64_t number, std::optional<double> metric) override;
@@ -38,7 +38,7 @@ class AdaptiveTrials : public TrialSource {
     void take_up(const SearchWork& work, const EndedMetric& ended_metric);
 
     const Trials& trials_;
-    Decisions& decisions_;
+    Decisions decisions_;
     std::map<std::uint64_t, UnderWay> under_way_;  ///< by configuration
     std::deque<Trial> ready_;
 };

@@ -62,6 +62,9 @@ struct SweepResults {
 [[nodiscard]] std::optional<double> read_metric(const std::string& run_dir,
                                                 const SweepMetric& metric);
 
+/// Throws UsageError, as read_results does, when the result of a trial that has finished or pauses has no such number.
+void require_metric(const Trial& trial, const SweepSpec& spec);
+
 /// The metric of a trial that has been trained as far as it should be; none: it has not been, or reports none. Throws
 /// as read_results does.
 [[nodiscard]] std::optional<double> read_ended_metric(const Trial& trial,

@@ -1,7 +1,9 @@
 #pragma once
-// The trials of a sweep: each configuration with each seed. Trial i is a pure function of the sweep file and i.
+// The trials of a sweep: each configuration with each seed. Trial i is a pure function of the sweep file and i, but
+// with TPE, which decides on configurations as results come in.
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -33,10 +35,19 @@ class Trials {
     [[nodiscard]] std::uint64_t seeds_each() const noexcept;
     /// Throws UsageError, naming the numbers there are, when there is no such trial.
     [[nodiscard]] Trial trial(std::uint64_t number) const;
+    /// From now on `configuration` is what a search decided, in place of the file's.
+    void decide(std::uint64_t configuration, Configuration settings) {
+        decided_[configuration] = std::move(settings);
+    }
+    /// Whether the settings of this configuration are known: those of TPE are once they have been decided.
+    [[nodiscard]] bool is_known(std::uint64_t configuration) const {
+        return spec_.method != SweepMethod::tpe || decided_.contains(configuration);
+    }
 
   private:
     SweepSpec spec_;
     SearchSpace space_;
+    std::map<std::uint64_t, Configuration> decided_;
 };
 
 /// Name of the run directory of a trial within that of the sweep.
@@ -50,8 +61,12 @@ class Trials {
 [[nodiscard]] std::vector<std::uint64_t> covering_trials(const Trials& trials);
 
 /// Reads the jobs of the covering trials from the base job's text. Throws UsageError that names the trial, its
-/// settings, and what is wrong with its job.
+/// settings, and what is wrong with its job, or that its dev evaluations do not come where halving compares.
 void check_jobs(const Trials& trials, std::string_view base_job);
+
+/// Pointers and values, as one object, and what such an object says.
+[[nodiscard]] nlohmann::ordered_json settings_json(const Configuration& settings);
+[[nodiscard]] Configuration settings_of(const nlohmann::ordered_json& json);
 
 /// "/train/candidates=8, /seed=2".
 [[nodiscard]] std::string describe(const Configuration& settings);

@@ -44,8 +44,7 @@ class AdaptiveTrialsTest : public SweepFixture {
 
 TEST_F(AdaptiveTrialsTest, WaitsForWhatIsBeingTrainedAndGoesOnWithTheBest) {
     const Trials trials(spec());
-    Decisions decisions = taken(trials);
-    AdaptiveTrials source(trials, decisions, none);
+    AdaptiveTrials source(trials, taken(trials), none);
     const auto first = source.next();
     ASSERT_TRUE(first.has_value());
     EXPECT_EQ(first->pause_after, 1);
@@ -70,8 +69,7 @@ TEST_F(AdaptiveTrialsTest, WaitsForWhatIsBeingTrainedAndGoesOnWithTheBest) {
 
 TEST_F(AdaptiveTrialsTest, SeedThatFailsMakesItsConfigurationTheWorst) {
     const Trials trials(spec());
-    Decisions decisions = taken(trials);
-    AdaptiveTrials source(trials, decisions, none);
+    AdaptiveTrials source(trials, taken(trials), none);
     static_cast<void>(all_ready(source));
     source.ended(0, 0.9);
     source.ended(1, std::nullopt);
@@ -83,13 +81,11 @@ TEST_F(AdaptiveTrialsTest, SeedThatFailsMakesItsConfigurationTheWorst) {
 TEST_F(AdaptiveTrialsTest, TrialsThatEndedBeforeAKillAreNotRunAgain) {
     const Trials trials(spec());
     {
-        Decisions decisions = taken(trials);
-        AdaptiveTrials source(trials, decisions, none);
+        AdaptiveTrials source(trials, taken(trials), none);
         static_cast<void>(all_ready(source));
         source.ended(2, 0.9);  // the log does not know before its other seed has ended
     }
-    Decisions decisions = taken(trials);
-    AdaptiveTrials source(trials, decisions, [](const Trial& trial) -> std::optional<double> {
+    AdaptiveTrials source(trials, taken(trials), [](const Trial& trial) -> std::optional<double> {
         EXPECT_EQ(trial.pause_after, 1);
         if (trial.number == 0) return std::nullopt;
         return 0.5;
@@ -106,8 +102,7 @@ TEST_F(AdaptiveTrialsTest, MeanDoesNotDependOnTheOrderInWhichSeedsEnd) {
     std::vector<std::string> logs;
     for (const std::vector<std::uint64_t>& order :
          {std::vector<std::uint64_t>{0, 1, 2}, {2, 0, 1}}) {
-        Decisions decisions = taken(trials);
-        AdaptiveTrials source(trials, decisions, none);
+        AdaptiveTrials source(trials, taken(trials), none);
         static_cast<void>(all_ready(source));
         for (const std::uint64_t seed : order)
             source.ended(seed, 0.1 * static_cast<double>(seed * seed + 1));
