@@ -1,11 +1,13 @@
 """Sweeps that decide by results: ASHA, Hyperband, TPE."""
 
 import json
+import pathlib
 import shutil
 import unittest
 
 from test_sweep import CANDIDATES, Sweeps
 
+JOBS = pathlib.Path(__file__).resolve().parents[2] / "jobs"
 HALVING = {"most_steps": 2, "least_steps": 1, "reduction": 2}
 RATE = {"pointer": "/train/proposals/temperature", "min": 0.1, "max": 1}
 
@@ -119,6 +121,19 @@ class Halving(Adaptive):
             self.assertEqual(result.code, 2, result)
             self.assertIn('Did you mean "/dev/accuracy"?', result.err)
         self.assertLessEqual(len(self.steps_done()), 2)
+
+
+class Examples(Adaptive):
+    def test_sweeps_of_the_project_can_be_planned(self):
+        (self.dir / "jobs/sweeps").mkdir(parents=True)
+        shutil.copy(JOBS / "quickstart.json", self.dir / "jobs")
+        for split in ("train", "dev", "test"):
+            self.write(f"build/data/polarity/{split}.jsonl", '{"input": "a", "target": "positive"}')
+        names = [path.name for path in (JOBS / "sweeps").glob("*.json") if "schema" not in path.name]
+        self.assertGreaterEqual(len(names), 3)
+        for name in names:
+            shutil.copy(JOBS / "sweeps" / name, self.dir / "jobs/sweeps")
+            self.assertIn("trials", self.succeed("sweep", "plan", f"jobs/sweeps/{name}").out)
 
 
 class Tpe(Adaptive):
