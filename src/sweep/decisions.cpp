@@ -47,14 +47,17 @@ std::string text_of(const SearchWork& work) {
 
 }  // namespace
 
-Decisions::Decisions(const SweepSpec& spec, const SweepDirectory& directory)
-    : spec_(spec), lock_path_(directory.path() + "/lock"), log_(directory.decisions_path()) {
-    replay(log_.read());
+Decisions::Decisions(SweepSpec spec, const SweepDirectory& directory)
+    : spec_(std::move(spec)),
+      lock_path_(directory.path() + "/lock"),
+      log_(directory.decisions_path()) {
+    replay(log_.read(), is_halving(spec_.method));
 }
 
-void Decisions::take() { replay(log_.take(lock_path_)); }
+void Decisions::take() { replay(log_.take(lock_path_), true); }
 
-void Decisions::replay(const SealedLog::Content& content) {
+void Decisions::replay(const SealedLog::Content& content, bool decides) {
+    decides_ = decides;
     search_ = make_adaptive_search(spec_);
     under_way_.clear();
     taken_.clear();
@@ -75,7 +78,7 @@ void Decisions::replay_line(const std::string& line, std::size_t number) {
         json = Json::parse(line);
         if (json.at("event") == kTake) {
             const SearchWork logged = work_of(json);
-            const std::optional<SearchWork> decided = search_->take();
+            const std::optional<SearchWork> decided = decides_ ? search_->take() : logged;
             if (decided != logged) {
                 throw contradicted(fmt::format("{} was taken, where this program takes {}",
                                                text_of(logged),
@@ -104,7 +107,7 @@ SearchWork Decisions::begin(SearchWork work) {
 
 void Decisions::end(const HalvingWork& place, std::optional<double> metric) {
     const auto found = std::ranges::find(under_way_, place, &SearchWork::place);
-    search_->observe(*found, metric);
+    if (decides_) search_->observe(*found, metric);
     under_way_.erase(found);
 }
 

@@ -11,6 +11,7 @@ namespace {
 constexpr std::size_t kDraws = 24;    // from l
 constexpr double kShareOfGood = 0.1;  // of the observations, and at most
 constexpr std::size_t kMostGood = 25;
+constexpr std::size_t kMostRest = 500;  // observations that g is estimated by
 constexpr double kNarrowest =
     0.01;  // of a kernel's width, so that equal places do not become a needle
 
@@ -103,6 +104,14 @@ double best_draw(const Density& good, const Density& rest, CounterRng& random) {
     return best;
 }
 
+// At most kMostRest of them, evenly over their order: a density needs no more, and each costs time in each decision.
+std::vector<const TpeObservation*> thinned_out(std::vector<const TpeObservation*> rest) {
+    if (rest.size() <= kMostRest) return rest;
+    std::vector<const TpeObservation*> kept;
+    for (std::size_t i = 0; i < kMostRest; ++i) kept.push_back(rest[i * rest.size() / kMostRest]);
+    return kept;
+}
+
 std::vector<double> places_in(const std::vector<const TpeObservation*>& observations,
                               std::size_t dimension) {
     std::vector<double> places;
@@ -126,7 +135,7 @@ std::vector<double> tpe_places(const SweepSpec& spec,
         static_cast<std::size_t>(std::ceil(kShareOfGood * static_cast<double>(all.size())));
     const auto cut = all.begin() + static_cast<std::ptrdiff_t>(std::min(share, kMostGood));
     const std::vector<const TpeObservation*> good(all.begin(), cut);
-    const std::vector<const TpeObservation*> rest(cut, all.end());
+    const std::vector<const TpeObservation*> rest = thinned_out({cut, all.end()});
     std::vector<double> places;
     for (std::size_t d = 0; d < spec.space.size(); ++d) {
         CounterRng random(

@@ -17,10 +17,11 @@ namespace dln {
 class Decisions {
   public:
     /// Replays the log of the sweep; touches nothing. Throws UsageError when the log contradicts what the search
-    /// decides: it is another sweep's, or was written by another version of the program.
-    Decisions(const SweepSpec& spec, const SweepDirectory& directory);
+    /// decides: it is another sweep's, or was written by another version of the program. With TPE, whose decisions
+    /// take time, only take() finds that.
+    Decisions(SweepSpec spec, const SweepDirectory& directory);
 
-    /// Replays again as the only process that may write. Throws UsageError that says who holds the lock.
+    /// Replays again as the only process that may write. Throws UsageError as above, or that says who holds the lock.
     void take();
 
     [[nodiscard]] const AdaptiveSearch& search() const { return *search_; }
@@ -37,7 +38,7 @@ class Decisions {
     void keep_alive() { log_.keep_alive(); }
 
   private:
-    void replay(const SealedLog::Content& content);
+    void replay(const SealedLog::Content& content, bool decides);
     void replay_line(const std::string& line, std::size_t number);
     [[nodiscard]] SearchWork begin(SearchWork work);
     void end(const HalvingWork& place, std::optional<double> metric);
@@ -46,6 +47,7 @@ class Decisions {
     std::string lock_path_;
     SealedLog log_;
     std::unique_ptr<AdaptiveSearch> search_;
+    bool decides_ = false;  ///< the search decides on what is replayed too
     std::vector<SearchWork> under_way_;
     std::vector<SearchWork> taken_;
     std::string fault_;

@@ -27,7 +27,7 @@ inline constexpr std::size_t kTpeEvenDraws = 10;
 /// arguments alone. `configuration` is its number: two that know of the same observations differ. Observations
 /// whose metric is not finite must be left out. A dimension with values is estimated by how often each was chosen,
 /// a range by Gaussian kernels on its places, whose widths are the distances to the neighbours, and an even prior
-/// of the weight of one observation in both.
+/// of the weight of one observation in both. g is estimated by at most 500 observations, evenly chosen by their metric.
 [[nodiscard]] std::vector<double> tpe_places(const SweepSpec& spec,
                                              const std::vector<TpeObservation>& observations,
                                              std::uint64_t configuration);

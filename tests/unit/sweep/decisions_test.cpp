@@ -111,6 +111,18 @@ TEST_F(DecisionsTest, LogOfAnotherSweepIsRefusedWithWhatDiffers) {
                       HasSubstr("move the file away")));
 }
 
+TEST_F(DecisionsTest, LogOfAnotherTpeSweepIsRefusedByWhoeverWouldWrite) {
+    {
+        Decisions ours = decisions(tpe());
+        run(ours, 12);
+    }
+    SweepSpec other = tpe();
+    other.metric.goal = SweepGoal::min;
+    Decisions reader = decisions(other);
+    EXPECT_THAT(reader.taken(), SizeIs(13));
+    EXPECT_THAT(fault_of([&] { reader.take(); }), HasSubstr("where this program takes"));
+}
+
 TEST_F(DecisionsTest, DamagedLineIsToldAndWhatCameBehindIsDecidedAnew) {
     {
         Decisions whole = decisions(asha());
