@@ -91,6 +91,7 @@ class Refusals(BatchTest):
             ("train.sbatch", ["job.json"]),
             ("serve-and-train.sbatch", ["server.bash", "job.json"]),
             ("sweep.sbatch", ["job.json"]),
+            ("sweep-run.sbatch", ["job.json"]),
         ):
             fragments = ["dln-batch is not on PATH", "export PATH"]
             self.expect_refused(fragments, script, *arguments, PATH=path, SLURM_ARRAY_TASK_ID="0")
@@ -103,7 +104,9 @@ class Refusals(BatchTest):
         self.assertFalse((self.dir / "x").exists(), "evaluated")
 
     def test_sweep_without_array_or_file(self):
-        self.expect_refused(["no array", "--array=0-99%8"], "sweep.sbatch", "job.json")
+        self.expect_refused(["no array", "--array=0-99%8", "slurm/sweep-run.sbatch"], "sweep.sbatch", "job.json")
+        self.expect_refused(["no sweep file is named"], "sweep-run.sbatch")
+        self.expect_refused(['sweep file "x" cannot be read'], "sweep-run.sbatch", "x")
         self.expect_refused(["no sweep file"], "sweep.sbatch", SLURM_ARRAY_TASK_ID="0")
         self.expect_refused(['sweep file "x" cannot be read'], "sweep.sbatch", "x", SLURM_ARRAY_TASK_ID="0")
 
@@ -138,6 +141,10 @@ class Calls(BatchTest):
         code = self.run_script("sweep.sbatch", "job.json", "--x", SLURM_ARRAY_TASK_ID="12")
         self.assertEqual(code, 0, self.said)
         self.assertIn("<dln> <sweep> <trial> <job.json> <12> <--x>", self.said)
+
+    def test_sweep_in_one_job_has_all_ranks(self):
+        self.assertEqual(self.run_script("sweep-run.sbatch", "job.json", "--group-size", "2"), 0, self.said)
+        self.assertIn("<-n> <4> <dln> <sweep> <run> <job.json> <--group-size> <2>", self.said)
 
     def test_open_mpi_gets_what_it_needs_and_keeps_what_was_set(self):
         names = ["mpi_yield_when_idle", "rmaps_base_oversubscribe", "hwloc_base_binding_policy"]

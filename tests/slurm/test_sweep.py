@@ -1,8 +1,11 @@
-"""slurm/sweep.sbatch on a real cluster: each task of an array is a trial of its own.
+"""slurm/sweep.sbatch and sweep-run.sbatch on a real cluster: each task of an array is a trial of its own, or one job
+runs them all.
 
 Where one trial must run for longer than the others, which a sweep's steps do not allow, a script stands for
 `dln sweep trial`: trial I is the job with the seed I.
 """
+
+import json
 
 from slurm_job import NEVER, PROGRAM, SlurmTest
 
@@ -29,6 +32,19 @@ class Sweep(SlurmTest):
             self.train(*changed, run=f"whole-{trial}")
             self.expect_same_run(f"runs/00000{trial}", f"whole-{trial}")
         self.assertRegex(self.succeed("sweep", "status", "sweep.json").out, r"\b4  finished")
+
+
+    def test_one_job_runs_them_all_and_decides_by_results(self):
+        self.write_data()
+        self.write_steps(3)
+        space = [{"pointer": "/train/proposals/temperature", "min": 0.1, "max": 1}]
+        halving = {"most_steps": 2, "reduction": 2}
+        sweep = {"job": "job.json", "space": space, "method": "asha", "configurations": 4, "halving": halving}
+        self.write("sweep.json", {**sweep, "runs_dir": "runs"})
+        job = self.submit("sweep-run.sbatch", "sweep.json", options=("--nodes=2", "--ntasks=4"))
+        self.expect_completed(job)
+        (rungs,) = json.loads(self.succeed("sweep", "status", "sweep.json", "--json").out)["brackets"]
+        self.assertEqual([rung["observed"] for rung in rungs], [4, 2])
 
 
 class Array(SlurmTest):
