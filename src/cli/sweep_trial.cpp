@@ -41,7 +41,6 @@ void record(const OpenSweep& sweep, const Trial& trial, const TrialEnd& end) {
                                        {.exit_code = end.exit_code, .reason = end.reason});
         return;
     }
-    sweep.directory.forget_failure(trial.number);
     if (sweep.trials.spec().compact && end.exit_code == 0 && !pauses(sweep, trial)) {
         compact_run(trial.run_dir);
     }
@@ -98,6 +97,8 @@ TrialEnd run_trial(Communicator& comm,
                    const Trial& trial,
                    const TrialSurroundings& surroundings) {
     TrialEnd end;
+    // Not at the end: a kill behind the results would leave a finished trial with a failure.
+    if (comm.rank() == 0) sweep.directory.forget_failure(trial.number);
     const Training training{.read =
                                 [&] {
                                     const SweepSpec& spec = sweep.trials.spec();

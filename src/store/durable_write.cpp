@@ -42,8 +42,10 @@ class TemporaryFile {
 
 /// Whose failpoints a write to `path` passes; empty for files that are not of a run.
 std::string_view failpoint_file(const std::string& path) {
-    const std::string name = std::filesystem::path(path).filename().string();
+    const std::filesystem::path place(path);
+    const std::string name = place.filename().string();
     if (name.ends_with(".h5")) return "step";
+    if (place.parent_path().filename() == "failures") return "failure";
     if (name.ends_with("server.json")) return "server.json";
     for (const auto& files : {std::span<const std::string_view>(kReplacedFiles),
                               std::span<const std::string_view>(kAppendedFiles)}) {
@@ -126,6 +128,15 @@ void durable_append(const std::string& path, std::string_view bytes) {
     file.sync();
     failpoint(of, "after_append_fsync");
     file.close();
+}
+
+std::error_code remove_file(const std::string& path) {
+    const std::string_view of = failpoint_file(path);
+    std::error_code failure;
+    failpoint(of, "before_remove");
+    std::filesystem::remove(path, failure);
+    failpoint(of, "after_remove");
+    return failure;
 }
 
 std::string read_whole_file(const std::string& path) {

@@ -17,10 +17,11 @@
 namespace dln {
 namespace {
 
-constexpr const char* kVariable = "DLN_FAILPOINT";
+constexpr const char* kKillVariable = "DLN_FAILPOINT";
+constexpr const char* kStopVariable = "DLN_FAILPOINT_STOP";
 constexpr const char* kLogVariable = "DLN_FAILPOINT_LOG";
 
-struct WantedKill {
+struct WantedPassing {
     std::string_view point;
     int passing = 1;
     std::optional<int> rank;
@@ -34,8 +35,8 @@ std::optional<int> number_in(std::string_view text) {
 }
 
 /// nullopt when `text` is not "<point>[:<n>][@<rank>]".
-std::optional<WantedKill> parse(std::string_view text) {
-    WantedKill wanted;
+std::optional<WantedPassing> parse(std::string_view text) {
+    WantedPassing wanted;
     if (const std::size_t at = text.find('@'); at != std::string_view::npos) {
         wanted.rank = number_in(text.substr(at + 1));
         if (!wanted.rank || *wanted.rank < 0) return std::nullopt;
@@ -68,20 +69,28 @@ void log_passing(const char* path, const std::string& point) {
 }
 
 bool is_any_variable_set() {
-    return std::getenv(kVariable) != nullptr || std::getenv(kLogVariable) != nullptr;
+    return std::getenv(kKillVariable) != nullptr || std::getenv(kStopVariable) != nullptr ||
+           std::getenv(kLogVariable) != nullptr;
 }
 
-/// Counts a passing; true when it is the one to be killed at.
-bool is_due(const std::string& point) {
-    if (const char* path = std::getenv(kLogVariable)) log_passing(path, point);
-    const char* text = std::getenv(kVariable);
+/// Counts a passing of `point` in `passed`; true when it is the one that the variable wants.
+bool is_wanted(const char* variable, const std::string& point, int& passed) {
+    const char* text = std::getenv(variable);
     const auto wanted = text == nullptr ? std::nullopt : parse(text);
     if (!wanted || wanted->point != point ||
         wanted->rank.value_or(rank_of_this_process()) != rank_of_this_process()) {
         return false;
     }
-    static int passed = 0;
     return ++passed == wanted->passing;
+}
+
+/// Passes `point`; true when the process is to be killed there.
+bool is_due(const std::string& point) {
+    if (const char* path = std::getenv(kLogVariable)) log_passing(path, point);
+    static int passed_to_stop = 0;
+    static int passed_to_kill = 0;
+    if (is_wanted(kStopVariable, point, passed_to_stop)) std::raise(SIGUSR1);
+    return is_wanted(kKillVariable, point, passed_to_kill);
 }
 
 std::string name_of(std::string_view file, std::string_view instant) {
@@ -106,16 +115,18 @@ std::vector<std::string> failpoint_names() {
 }
 
 void check_failpoint() {
-    const char* text = std::getenv(kVariable);
-    if (text == nullptr) return;
     const std::vector<std::string> names = failpoint_names();
-    const auto wanted = parse(text);
-    if (wanted && std::ranges::find(names, wanted->point) != names.end()) return;
-    throw UsageError(fmt::format(
-        "{}={}: {}. Expected <point>[:<n>][@<rank>], n from 1, rank from 0, with one of the points "
-        "{}",
-        kVariable, text, wanted ? "there is no such point" : "the number or the rank is none",
-        fmt::join(names, ", ")));
+    for (const char* variable : {kKillVariable, kStopVariable}) {
+        const char* text = std::getenv(variable);
+        if (text == nullptr) continue;
+        const auto wanted = parse(text);
+        if (wanted && std::ranges::find(names, wanted->point) != names.end()) continue;
+        throw UsageError(fmt::format(
+            "{}={}: {}. Expected <point>[:<n>][@<rank>], n from 1, rank from 0, with one of the "
+            "points {}",
+            variable, text, wanted ? "there is no such point" : "the number or the rank is none",
+            fmt::join(names, ", ")));
+    }
 }
 
 void failpoint(std::string_view point) {

@@ -263,11 +263,7 @@ void RunDirectory::write_file(std::string_view name, std::string_view bytes) {
 }
 
 void RunDirectory::remove_file(std::string_view name) {
-    std::error_code failure;
-    failpoint(name, "before_remove");
-    fs::remove(file(name), failure);
-    failpoint(name, "after_remove");
-    if (failure) {
+    if (const std::error_code failure = dln::remove_file(file(name))) {
         throw Error(ExitCode::internal_error,
                     fmt::format("{}: cannot be removed: {}", file(name), failure.message()));
     }

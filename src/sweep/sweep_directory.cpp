@@ -9,6 +9,7 @@
 
 #include "dln/job/differences.hpp"
 #include "dln/store/durable_write.hpp"
+#include "dln/store/failpoint.hpp"
 #include "dln/store/run_directory.hpp"
 #include "dln/sweep/trials.hpp"
 #include "dln/text/utf8.hpp"
@@ -90,8 +91,10 @@ void SweepDirectory::check_unchanged(const SweepSpec& spec, const Job& base) con
 }
 
 void SweepDirectory::begin(const SweepSpec& spec, const Job& base) const {
+    check_failpoint();
     check_unchanged(spec, base);
     make_directories(failures_path());
+    for (const std::string& place : {path_, failures_path()}) remove_stale_temporaries(place);
     make_directories(journal_path());
     const auto write = [&](const char* name, const std::string& content) {
         std::error_code failure;
@@ -106,13 +109,17 @@ void SweepDirectory::begin(const SweepSpec& spec, const Job& base) const {
 void SweepDirectory::record_failure(std::uint64_t trial, const TrialFailure& failure) const {
     const Json json{{"trial", trial}, {"exit_code", failure.exit_code}, {"reason", failure.reason}};
     make_directories(failures_path());
-    durable_write(fmt::format("{}/{}.json", failures_path(), trial_directory_name(trial)),
+    durable_write(failure_path(trial),
                   json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 void SweepDirectory::forget_failure(std::uint64_t trial) const {
-    std::error_code failure;
-    fs::remove(fmt::format("{}/{}.json", failures_path(), trial_directory_name(trial)), failure);
+    // A trial that finishes has finished, whatever is still kept here.
+    static_cast<void>(remove_file(failure_path(trial)));
+}
+
+std::string SweepDirectory::failure_path(std::uint64_t trial) const {
+    return fmt::format("{}/{}.json", failures_path(), trial_directory_name(trial));
 }
 
 std::map<std::uint64_t, TrialFailure> SweepDirectory::failures() const {
@@ -149,9 +156,11 @@ std::vector<std::uint64_t> SweepDirectory::begun() const {
 void compact_run(const std::string& run_dir) {
     const RunDirectory run(run_dir);
     std::error_code failure;
-    for (const std::string& step : run.step_files()) fs::remove(step, failure);
-    fs::remove(run.file("LATEST"), failure);
-    fs::remove(run.metrics_path(), failure);
+    if (!fs::exists(run.file("LATEST"), failure)) return;
+    // What cannot be removed costs space, not correctness.
+    for (const std::string& step : run.step_files()) static_cast<void>(remove_file(step));
+    static_cast<void>(remove_file(run.metrics_path()));
+    static_cast<void>(remove_file(run.file("LATEST")));  // last: it says that the rest is there
 }
 
 }  // namespace dln

@@ -128,6 +128,7 @@ class Training {
 
     // What is under way is done again, but for what the journal keeps: only with that it has been used.
     [[noreturn]] void stop_as_asked(const EngineProgress& under_way) {
+        failpoint("before_stop");
         const bool is_kept = uses_servers(context_.job);
         run_.write_file(kSpentFile, spent_json(saved_step_,
                                                spent_with(is_kept ? under_way : EngineProgress{})));

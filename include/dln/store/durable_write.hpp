@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <system_error>
 
 namespace dln {
 
@@ -16,6 +17,10 @@ void durable_write(const std::string& path, std::string_view bytes);
 /// Appends `bytes` to `path` (created when absent) and fsyncs. Throws like durable_write; a part of
 /// `bytes` may then have been written.
 void durable_append(const std::string& path, std::string_view bytes);
+
+/// Removes the file `path`, unless there is none. Durable when its directory is synced. Returns why it
+/// is still there.
+[[nodiscard]] std::error_code remove_file(const std::string& path);
 
 /// The whole content of `path`. Throws Error (exit 1) with path and the system's reason.
 [[nodiscard]] std::string read_whole_file(const std::string& path);

@@ -1,13 +1,14 @@
 #pragma once
-// Named places where a test may have the program killed, to prove that a kill at any instant is
-// survived. docs/reliability.md says what a kill leaves at each of them; tools/fault-campaign visits
-// them all.
+// Named places where a test may have the program killed or asked to stop, to prove that a kill at any
+// instant is survived. docs/reliability.md says what a kill leaves at each of them; tools/fault-campaign
+// visits them all.
 //
 //   DLN_FAILPOINT="<point>[:<n>][@<rank>]"  SIGKILL at the n-th passing (default: the first) that a
 //                                           process makes of that point, on any rank or on one only
+//   DLN_FAILPOINT_STOP="..."                SIGUSR1 at that passing, which asks a run to stop; as above
 //   DLN_FAILPOINT_LOG="<file>"              each passing appends "<rank> <point>" to this file
 //
-// Without these variables a point costs two getenv. Any rank.
+// Without these variables a point costs three getenv. Any rank.
 
 #include <array>
 #include <string>
@@ -17,11 +18,11 @@
 namespace dln {
 
 /// Files that durable_write replaces whole. "step" stands for all step files, "server.json" for
-/// those of all models, "metrics.jsonl" is replaced when a restart takes lines off its end, "lock"
-/// when a dead holder's is taken over.
-inline constexpr std::array<std::string_view, 11> kReplacedFiles{
-    "lock",   "model.id",     "job.hash",      "job.json",    "server.json", "step",
-    "LATEST", "prompts.json", "metrics.jsonl", "result.json", "spent.json"};
+/// those of all models, "failure" for those of all trials of a sweep; "metrics.jsonl" is replaced when
+/// a restart takes lines off its end, "lock" when a dead holder's is taken over.
+inline constexpr std::array<std::string_view, 13> kReplacedFiles{
+    "lock",         "model.id",      "job.hash",    "job.json",   "server.json", "step",   "LATEST",
+    "prompts.json", "metrics.jsonl", "result.json", "spent.json", "sweep.json",  "failure"};
 /// Between any two calls of a replacement lies one of these instants: what precedes fsync is
 /// after_write, what precedes the rename after_close, what precedes the fsync of the directory
 /// after_rename.
@@ -34,8 +35,8 @@ inline constexpr std::array<std::string_view, 2> kAppendedFiles{"lock", "metrics
 inline constexpr std::array<std::string_view, 4> kInstantsOfAppend{
     "before_append", "half_appended", "after_append", "after_append_fsync"};
 
-inline constexpr std::array<std::string_view, 4> kRemovedFiles{"lock", "result.json", "spent.json",
-                                                               "step"};
+inline constexpr std::array<std::string_view, 7> kRemovedFiles{
+    "lock", "result.json", "spent.json", "step", "LATEST", "metrics.jsonl", "failure"};
 inline constexpr std::array<std::string_view, 2> kInstantsOfRemoval{"before_remove",
                                                                     "after_remove"};
 
@@ -62,8 +63,8 @@ inline constexpr std::array<std::string_view, 17> kOtherPoints{"lock.after_claim
 /// All points, "<file>.<instant>" or of kOtherPoints.
 [[nodiscard]] std::vector<std::string> failpoint_names();
 
-/// Throws UsageError that lists the points when DLN_FAILPOINT names none of them, or its number or
-/// rank is none.
+/// Throws UsageError that lists the points when DLN_FAILPOINT or DLN_FAILPOINT_STOP names none of
+/// them, or its number or rank is none.
 void check_failpoint();
 
 /// Passes a point, which must be one of failpoint_names().

@@ -54,11 +54,13 @@ class SweepDirectory {
 
   private:
     [[nodiscard]] std::string failures_path() const { return path_ + "/failures"; }
+    [[nodiscard]] std::string failure_path(std::uint64_t trial) const;
 
     std::string path_;
 };
 
-/// Removes from the complete run in `run_dir` what no command needs to read it: step files, LATEST, metrics.jsonl.
+/// Removes from the complete run in `run_dir` what no command needs to read it: step files, metrics.jsonl, and LATEST
+/// last. Goes on where it was killed; looks for one file when it was done before.
 void compact_run(const std::string& run_dir);
 
 }  // namespace dln

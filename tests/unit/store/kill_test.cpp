@@ -19,6 +19,7 @@
 #include "dln/store/run_directory.hpp"
 
 #include "sample_step.hpp"
+#include "support/killed_child.hpp"
 #include "support/temporary_directory.hpp"
 
 namespace dln {
@@ -28,26 +29,13 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::run_with_failpoint;
 using testing::sample_document;
 using testing::sample_header;
 using ::testing::ThrowsMessage;
 using ::testing::UnorderedElementsAre;
-
-/// Runs `work` in a child that has DLN_FAILPOINT; returns its wait status.
-template <class Work>
-int run_with_failpoint(const std::string& failpoint, Work work) {
-    const pid_t child = ::fork();
-    if (child == 0) {
-        ::setenv("DLN_FAILPOINT", failpoint.c_str(), 1);
-        work();
-        ::_exit(0);
-    }
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    return status;
-}
-
-bool was_killed(int status) { return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL; }
+using testing::was_ended_by;
+using testing::was_killed;
 
 /// Every instant of "step.<instant>", "LATEST.<instant>", ...
 std::vector<std::string> instants() {
@@ -190,6 +178,22 @@ TEST(Failpoint, KillsOnlyTheNamedRank) {
     EXPECT_TRUE(was_killed(run_with_failpoint("step_end:1@0", [] { failpoint("step_end"); })));
 }
 
+TEST(Failpoint, AsksToStopAtTheNamedPassing) {
+    const auto pass_twice = [] {
+        failpoint("step_end");
+        failpoint("step_end");
+    };
+    const char* const variable = "DLN_FAILPOINT_STOP";
+    EXPECT_TRUE(was_ended_by(run_with_failpoint("step_end:2", pass_twice, variable), SIGUSR1));
+    EXPECT_EQ(run_with_failpoint("step_end:3", pass_twice, variable), 0);
+    const auto heed = [&] {
+        ::signal(SIGUSR1, SIG_IGN);
+        ::setenv("DLN_FAILPOINT", "step_end:2", 1);
+        pass_twice();
+    };
+    EXPECT_TRUE(was_killed(run_with_failpoint("step_end:2", heed, variable))) << "both at one";
+}
+
 TEST(Failpoint, OfNoSuchNameOrNumberIsRefusedWithTheList) {
     for (const char* wrong : {"after_lunch", "step_end:0", "step_end:x", "step_end@-1", ""}) {
         ::setenv("DLN_FAILPOINT", wrong, 1);
@@ -204,6 +208,10 @@ TEST(Failpoint, OfNoSuchNameOrNumberIsRefusedWithTheList) {
     }
     ::unsetenv("DLN_FAILPOINT");
     EXPECT_NO_THROW(check_failpoint());
+    ::setenv("DLN_FAILPOINT_STOP", "after_lunch", 1);
+    EXPECT_THAT(&check_failpoint, ThrowsMessage<UsageError>(
+                                      HasSubstr("DLN_FAILPOINT_STOP=after_lunch: there is no")));
+    ::unsetenv("DLN_FAILPOINT_STOP");
 }
 
 }  // namespace

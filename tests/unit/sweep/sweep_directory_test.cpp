@@ -1,10 +1,13 @@
 // What a sweep leaves, and which changes of its files are refused.
 #include "dln/sweep/sweep_directory.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
+#include "dln/store/failpoint.hpp"
 #include "dln/sweep/progress.hpp"
 
+#include "support/killed_child.hpp"
 #include "sweep_fixture.hpp"
 
 namespace dln {
@@ -12,6 +15,11 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing::run_with_failpoint;
+using testing::was_killed;
+
+const auto kCompact = ::testing::UnorderedElementsAre(
+    "job.hash", "job.json", "model.id", "prompts.json", "result.json");
 
 class Directory : public SweepFixture {
   protected:
@@ -30,6 +38,23 @@ class Directory : public SweepFixture {
         std::filesystem::create_directories(directory_ / "runs/" + name);
         testing::write_bytes(directory_ / "runs/" + name + "/job.hash", "x\n");
         if (complete) testing::write_bytes(directory_ / "runs/" + name + "/result.json", "{}\n");
+    }
+    void make_finished_run() const {
+        make_run("000000", true);
+        const std::string run = directory_ / "runs/000000";
+        std::filesystem::create_directories(run + "/steps");
+        for (const char* name : {"job.json", "model.id", "prompts.json", "LATEST", "metrics.jsonl",
+                                 "steps/000001.h5", "steps/000002.h5"}) {
+            testing::write_bytes(run + "/" + name, "");
+        }
+    }
+    /// Names of all files below it.
+    [[nodiscard]] static std::vector<std::string> files_in(const std::string& place) {
+        std::vector<std::string> files;
+        for (const auto& entry : std::filesystem::recursive_directory_iterator(place)) {
+            if (entry.is_regular_file()) files.push_back(entry.path().filename().string());
+        }
+        return files;
     }
     template <class Work>
     [[nodiscard]] std::string refusal(Work work) const {
@@ -124,20 +149,41 @@ TEST_F(Directory, ProgressIsToldFromTheTrialsFiles) {
 }
 
 TEST_F(Directory, CompactedRunKeepsFiveFiles) {
-    make_run("000000", true);
+    make_finished_run();
     const std::string run = directory_ / "runs/000000";
-    std::filesystem::create_directories(run + "/steps");
-    for (const char* name :
-         {"job.json", "model.id", "prompts.json", "LATEST", "metrics.jsonl", "steps/000001.h5"}) {
-        testing::write_bytes(run + "/" + name, "");
-    }
     compact_run(run);
-    std::vector<std::string> files;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(run)) {
-        if (entry.is_regular_file()) files.push_back(entry.path().filename().string());
+    EXPECT_THAT(files_in(run), kCompact);
+}
+
+TEST_F(Directory, CompactingGoesOnAfterAKill) {
+    for (const char* file : {"step", "metrics.jsonl", "LATEST"}) {
+        for (const std::string_view instant : kInstantsOfRemoval) {
+            const std::string point = fmt::format("{}.{}", file, instant);
+            const std::string run = directory_ / "runs/000000";
+            make_finished_run();
+            ASSERT_TRUE(was_killed(run_with_failpoint(point, [&] { compact_run(run); }))) << point;
+            compact_run(run);
+            EXPECT_THAT(files_in(run), kCompact) << point;
+        }
     }
-    EXPECT_THAT(files, ::testing::UnorderedElementsAre("job.hash", "job.json", "model.id",
-                                                       "prompts.json", "result.json"));
+}
+
+TEST_F(Directory, KillWhileItsFilesAreWrittenLeavesNothingToTheNext) {
+    const SweepDirectory made(directory_ / "runs");
+    const auto work = [&] {
+        made.begin(grid(two()), base());
+        made.record_failure(1, {.exit_code = 3, .reason = "no server"});
+    };
+    const auto names = ::testing::UnorderedElementsAre("sweep.json", "job.json", "000001.json");
+    for (const char* file : {"job.json", "sweep.json", "failure"}) {
+        for (const std::string_view instant : kInstantsOfReplacement) {
+            std::filesystem::remove_all(made.path());
+            const std::string point = fmt::format("{}.{}", file, instant);
+            ASSERT_TRUE(was_killed(run_with_failpoint(point, work))) << point;
+            EXPECT_EQ(refusal(work), "") << point;
+            EXPECT_THAT(files_in(made.path()), names) << point;
+        }
+    }
 }
 
 }  // namespace
