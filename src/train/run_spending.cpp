@@ -40,6 +40,14 @@ std::optional<Spending> read_spent(const std::string& path, std::int64_t after_s
     }
 }
 
+// Whether the files that follow from the newest step file are there: a kill may have come between.
+bool has_followed(const RunDirectory& run, std::int64_t step) {
+    std::ifstream file(run.file("prompts.json"));
+    const Json prompts = Json::parse(file, nullptr, false);
+    return run.latest() == step_file_name(step) && prompts.is_object() &&
+           prompts.value("steps_done", std::int64_t{-1}) == step;
+}
+
 }  // namespace
 
 Json backward_spent_json(const Spending& spent) {
@@ -86,6 +94,7 @@ void check_budget_left(const Job& job, const RunDirectory& run, CheckpointStore&
     if (auto loaded = store.load_newest()) newest = std::move(loaded->file);
     const Spending spent = spent_so_far(run, newest);
     if (!budget.is_spent_by(spent)) return;
+    if (newest && !has_followed(run, newest->header.step)) return;  // train() writes them first
     throw BudgetError(budget_message(job, spent, newest ? newest->header.step : 0));
 }
 

@@ -187,6 +187,20 @@ class WithoutJournal(BudgetTest):
                 self.train("/budget/requests=0", run=run)
                 self.expect_same_run(run, "whole")
 
+    def test_kill_behind_the_last_step_leaves_nothing_of_the_one_before(self):
+        self.write_job()
+        self.train(run="unlimited")
+        calls = self.result_json("unlimited")["usage"]["calls"]
+        self.write_job(budget={"requests": calls // 2})
+        result = self.spend(run="whole")
+        saved = len(step_paths(self.dir / "whole"))
+        for file in ("LATEST", "prompts.json"):
+            with self.subTest(file=file):
+                run = f"without-{file}"
+                self.train_until(f"{file}.before_open:{saved}", run=run)
+                self.assertEqual(self.spend(run=run).messages(), result.messages())
+                self.expect_same_run(run, "whole")
+
     def test_evaluation_on_test_is_not_begun_with_a_spent_budget(self):
         self.write_job()
         self.train(run="whole")

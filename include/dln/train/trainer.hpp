@@ -87,7 +87,8 @@ struct TrainEnd {
                                  TrainObserver& observer,
                                  const TrainEnd& end = {});
 
-/// Throws BudgetError when earlier processes of the run have spent the job's budget. Before any model call;
+/// Throws BudgetError when earlier processes of the run have spent the job's budget. Not when one was killed before
+/// it had written what follows from the newest step file: train() does that and throws then. Before any model call;
 /// throws as load_newest does.
 void check_budget_left(const Job& job, const RunDirectory& run, CheckpointStore& store);
 
