@@ -270,12 +270,20 @@ class ProgramTest(unittest.TestCase):
         lines = (self.dir / run / "metrics.jsonl").read_text().splitlines()
         return [json.loads(line) for line in lines]
 
+    def expect_same_files(self, run, other, *names):
+        for name in names:
+            self.assertEqual(bytes_of(self.dir / run / name), bytes_of(self.dir / other / name), name)
+
+    def expect_same_results(self, run, other):
+        """Equal byte for byte: prompts and result."""
+        self.assertEqual(self.outcome_json(run), self.outcome_json(other), "result.json")
+        self.expect_same_files(run, other, "prompts.json", "job.hash")
+
     def expect_same_run(self, run, other):
         """Equal byte for byte: prompts, result, metrics, and every array of every step outside timing/."""
-        self.assertEqual(self.outcome_json(run), self.outcome_json(other), "result.json")
+        self.expect_same_results(run, other)
+        self.expect_same_files(run, other, "metrics.jsonl", "LATEST")
         run, other = self.dir / run, self.dir / other
-        for name in ("prompts.json", "metrics.jsonl", "LATEST", "job.hash"):
-            self.assertEqual(bytes_of(run / name), bytes_of(other / name), name)
         paths, others = step_paths(run), step_paths(other)
         self.assertEqual([p.name for p in paths], [p.name for p in others])
         self.assertTrue(paths)

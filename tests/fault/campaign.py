@@ -23,6 +23,7 @@ def parse():
     parser.add_argument("--seed", type=int, default=1, help="decides on ranks, second kills and samples (1)")
     parser.add_argument("--jobs", type=int, default=4, help="runs that are tried out beside each other (4)")
     parser.add_argument("--only", default="", metavar="POINT", help="only failpoints that begin so")
+    parser.add_argument("--scenario", default="", metavar="NAME", help="only kills in scenarios that begin so")
     parser.add_argument("--list", action="store_true", help="print the failpoints")
     options = parser.parse_args()
     unknown = [part for part in options.parts if part not in PARTS]

@@ -94,7 +94,7 @@ def faults_of(calls, visits_all):
     chosen = sorted(
         number
         for call in numbers.values()
-        for number in (call if visits_all else [call[n - 1] for n in some_of(len(call))])
+        for number in (call if visits_all else some_of(call))
     )
     return [
         Fault(*calls[number - 1], number, error, stays)
@@ -112,11 +112,11 @@ def run(options, _names):
             faults = faults_of(workshop.calls(), visits_all=not scenario.server)
             if options.sample:
                 faults = random.Random(options.seed).sample(faults, options.sample)
-        print(f"disk faults, {scenario.name}: {len(faults)} runs", flush=True)
-        for fault, _, failure in try_out_all(scenario, faults, options.jobs, DiskWorkshop):
-            count[fault.call, fault.stays] += 1
-            if failure is not None:
-                failures.append(f"{scenario.name}: {fault}\n{failure}")
+            print(f"disk faults, {scenario.name}: {len(faults)} runs", flush=True)
+            for fault, _, failure in try_out_all(workshop, faults, options.jobs):
+                count[fault.call, fault.stays] += 1
+                if failure is not None:
+                    failures.append(f"{scenario.name}: {fault}\n{failure}")
     print(f"\n{'call that fails':16} {'once':>6} {'stays':>6}")
     for call in sorted({call for call, _ in count}):
         print(f"{call:16} {count[call, False]:6} {count[call, True]:6}")

@@ -1,8 +1,10 @@
-"""Kills: a run is killed at a failpoint, started again on other ranks, and must end as if nothing had happened."""
+"""Kills: a run or sweep is killed at a failpoint, started again on other ranks, and must end as if nothing had
+happened."""
 
 import collections
 import concurrent.futures
 import dataclasses
+import json
 import os
 import random
 import shutil
@@ -11,7 +13,7 @@ import subprocess
 from scenarios import SCENARIOS
 
 # pylint: disable=wrong-import-order
-from dln_program import ProgramTest, Result, command_line, environment_with, killable
+from dln_program import ProgramTest, Result, bytes_of, command_line, environment_with, killable
 from fake_llm_server import FakeServer
 
 TOOL = os.environ["DLN_FAULT_TOOL"]
@@ -51,16 +53,29 @@ class Trial:
         return f"stage {self.kill.stage}, {self.kill.variable()}{again}; ranks {ranks}"
 
 
-def some_of(count, most=3):
-    """Which of `count` passings are visited: all of few, else the first, the middle one and the last."""
-    return range(1, count + 1) if count <= most else sorted({1, (count + 1) // 2, count})
+def some_of(passings, most=3):
+    """Which of them are visited: all of few, else the first, for `most` 3 the middle one, and the last."""
+    passings = list(passings)
+    if len(passings) <= most:
+        return passings
+    return [passings[0], *passings[(len(passings) - 1) // 2 :][: most - 2], passings[-1]]
 
 
-def most_passings(log):
-    """By point, how often the rank passed it that passed it most often."""
-    most = collections.Counter()
-    for (point, _), count in collections.Counter(tuple(reversed(line.split())) for line in log.splitlines()).items():
-        most[point] = max(most[point], count)
+def passings_in(log, behind=""):
+    """By point, which of its passings the log tells of, of the rank that made most of them. With `behind`, such as
+    "step_end:2", only those that came after that one."""
+    point, _, number = behind.partition(":")
+    has_come = not behind
+    count, numbers = collections.Counter(), collections.defaultdict(list)
+    for line in log.splitlines():
+        count[line] += 1
+        if has_come:
+            numbers[line].append(count[line])
+        has_come = has_come or (line.split()[1] == point and count[line] == int(number))
+    most = {}
+    for line, its in numbers.items():
+        point = line.split()[1]
+        most[point] = max(most.get(point, []), its, key=len)
     return most
 
 
@@ -71,7 +86,7 @@ class Workshop(ProgramTest):
         super().__init__()
         self.scenario = scenario
         self.server = None
-        self.passed = []  # by stage: how often a rank passed each point
+        self.passed = []  # by stage: which passings of each point there are
         self.runs = 0
 
     def runTest(self):  # pylint: disable=invalid-name
@@ -81,6 +96,7 @@ class Workshop(ProgramTest):
         self.setUp()
         # No example comes twice, so that no call does.
         self.write_data(train=40, test=10)
+        self.write("broken.txt", "no examples")
         if self.scenario.server:
             log = self.dir / "server.log"
             self.server = FakeServer(*self.scenario.server, "--log", log, lifetime=3600)
@@ -93,12 +109,17 @@ class Workshop(ProgramTest):
             self.server.close()
         self.doCleanups()
 
-    def launch(self, stage, run, ranks, **env):
-        words = ["train", "job.json", "--set", f"/run_dir={run}"]
-        for one in self.scenario.stages[stage].sets:
-            words += ["--set", one]
+    def command(self, run):
+        return ["train", "job.json", "--set", f"/run_dir={run}"]
+
+    def launch(self, number, run, ranks, **env):
+        stage = self.scenario.stages[number]
+        for old, new in stage.copies:
+            shutil.copyfile(self.dir / old, self.dir / new)
+        if stage.stop:
+            env["DLN_FAILPOINT_STOP"] = stage.stop
         done = subprocess.run(
-            ["timeout", "-k", "5", "120", *command_line(words, ranks)],
+            ["timeout", "-k", "5", "120", *command_line([*self.command(run), *stage.options], ranks)],
             cwd=self.dir,
             env=environment_with({**killable(), **env}),
             capture_output=True,
@@ -118,30 +139,44 @@ class Workshop(ProgramTest):
         result = self.launch(stage, run, ranks, DLN_FAILPOINT=variable)
         if result.code in (-9, 137):
             return True
-        self.assertEqual(result.code, self.scenario.stages[stage].code, str(result))
+        its = self.scenario.stages[stage]
+        # Over more ranks none may come to the passing at which the stage is asked to stop.
+        self.assertIn(result.code, (its.code, 0) if its.stop else (its.code,), str(result))
         return False
 
     def train_whole(self):
-        """The run that is never killed, and what restarts of the scenario pass."""
+        """The run that is never killed or stopped, and what the stages of the scenario pass."""
         ranks = 2 if self.server else 1
-        for stage in range(len(self.scenario.stages)):
-            log = self.dir / f"passed-{stage}"
-            self.finish(stage, "whole", ranks, DLN_FAILPOINT_LOG=log)
-            if self.scenario.first:
-                log.unlink()
-                self.assertTrue(self.is_killed(stage, "logged", ranks, self.scenario.first))
-                self.finish(stage, "logged", ranks, DLN_FAILPOINT_LOG=log)
-            self.passed.append(most_passings(log.read_text()))
+        is_disturbed = self.scenario.first or any(stage.stop for stage in self.scenario.stages)
+        for number, stage in enumerate(self.scenario.stages):
+            log = self.dir / f"passed-{number}"
+            if not stage.stop:
+                self.finish(number, "whole", ranks, **({} if is_disturbed else {"DLN_FAILPOINT_LOG": log}))
+            if is_disturbed:
+                if self.scenario.first:
+                    self.assertTrue(self.is_killed(number, "logged", ranks, self.scenario.first))
+                self.finish(number, "logged", ranks, DLN_FAILPOINT_LOG=log)
+            self.passed.append(passings_in(log.read_text(), stage.stop))
+        if is_disturbed:
+            self.expect_same_end("logged")
 
     def kills(self):
         """All that this scenario visits."""
         return [
             Kill(stage, point, passing)
             for stage, passed in enumerate(self.passed)
-            for point, count in sorted(passed.items())
+            for point, numbers in sorted(passed.items())
             if point.startswith(self.scenario.points)
-            for passing in some_of(count)
+            for passing in some_of(numbers, self.scenario.most)
         ]
+
+    def expect_same_end(self, run):
+        self.expect_same_run(run, "whole")
+
+    def expect_nothing_left_over(self, run, result):
+        if "complete after" not in result.out:  # that only looks
+            rest = [str(p) for p in (self.dir / run).rglob("*") if ".tmp" in p.name or p.name == "lock"]
+            self.assertEqual(rest, [], "left over")
 
     # What the server was asked -----------------------------------------------------------------------
 
@@ -149,6 +184,11 @@ class Workshop(ProgramTest):
         """Lines of the server's log that say what came; none without a server."""
         path = self.dir / "server.log"
         return [line for line in path.read_text().splitlines() if '"arrive"' in line] if path.exists() else []
+
+    def models(self):
+        """As runs of this workshop name them."""
+        names = {line for path in (self.dir / "whole").rglob("model.id") for line in path.read_text().splitlines()}
+        return sorted(names - {""})
 
     def expect_nothing_held_is_asked(self, run, work):
         """Does `work`; nothing may be asked that the journal held before."""
@@ -158,10 +198,10 @@ class Workshop(ProgramTest):
             shutil.copytree(journal, held)
         result = work()
         if held.exists():
-            model = (self.dir / run / "model.id").read_text().splitlines()[0]
             asked = "\n".join(self.asked()[before:])
-            paid_twice = tool("held", held, model, stdin=asked).stdout.splitlines()
-            self.assertEqual(paid_twice, [], "asked again though the journal held the reply")
+            for model in self.models():
+                paid_twice = tool("held", held, model, stdin=asked).stdout.splitlines()
+                self.assertEqual(paid_twice, [], "asked again though the journal held the reply")
             shutil.rmtree(held)
         return result
 
@@ -174,34 +214,68 @@ class Workshop(ProgramTest):
         ranks = list(trial.ranks)
         for stage in range(trial.kill.stage):
             self.finish(stage, run, ranks[1])
-        variables = [trial.scenario.first] if trial.scenario.first else []
-        variables += [trial.kill.variable()] + ([trial.again.variable()] if trial.again else [])
-        for variable in variables:
+        launches = [(trial.kill.stage, trial.scenario.first)] if trial.scenario.first else []
+        launches += [(one.stage, one.variable()) for one in (trial.kill, trial.again) if one]
+        for stage, variable in launches:
             there = ranks[0]
-            kills += self.expect_nothing_held_is_asked(
-                run, lambda: self.is_killed(trial.kill.stage, run, there, variable)
-            )
+            kills += self.expect_nothing_held_is_asked(run, lambda: self.is_killed(stage, run, there, variable))
             ranks = ranks[1:] + ranks[:1]
         result = None
-        for stage in range(trial.kill.stage, len(self.scenario.stages)):
+        for stage in range(trial.scenario.restart_of(trial.kill.stage), len(self.scenario.stages)):
             result = self.expect_nothing_held_is_asked(run, lambda: self.finish(stage, run, ranks[0]))
-        self.expect_same_run(run, "whole")
-        if "complete after" not in result.out:  # that only looks
-            rest = [str(p) for p in (self.dir / run).rglob("*") if ".tmp" in p.name or p.name == "lock"]
-            self.assertEqual(rest, [], "left over")
+        self.expect_same_end(run)
+        self.expect_nothing_left_over(run, result)
         shutil.rmtree(self.dir / run)
         return kills
 
 
+class SweepWorkshop(Workshop):
+    """The same with sweeps, in whose directories the trials are runs."""
+
+    def command(self, run):
+        name = f"{run}.json"
+        self.write(name, {"name": "sweep", "job": "job.json", "runs_dir": run, **self.scenario.sweep})
+        return ["sweep", "run", name]
+
+    def parts_of(self, run):
+        """What a sweep keeps beside its trials."""
+        directory = self.dir / run
+        spec = json.loads((directory / "sweep.json").read_text())
+        failures = {path.name: path.read_text() for path in (directory / "failures").iterdir()}
+        return {**spec, "runs_dir": "."}, bytes_of(directory / "job.json"), failures
+
+    def expect_same_end(self, run):
+        self.assertEqual(self.parts_of(run), self.parts_of("whole"))
+        trials, others = (sorted(p.name for p in (self.dir / one).glob("0*")) for one in (run, "whole"))
+        self.assertEqual(trials, others)
+        for trial in trials:
+            same = self.expect_same_results if self.scenario.sweep.get("compact") else self.expect_same_run
+            same(f"{run}/{trial}", f"whole/{trial}")
+
+    def expect_nothing_left_over(self, run, result):
+        # A trial that was killed behind its results keeps its lock, and one without budget what was being written:
+        # nobody runs them again.
+        is_spent = self.scenario.parts.get("budget")
+        rest = [str(p) for p in (self.dir / run).rglob("*.tmp*") if not (is_spent and p.name.startswith("spent.json"))]
+        self.assertEqual(rest, [], "left over")
+
+
+def workshop_for(scenario):
+    return SweepWorkshop(scenario) if scenario.sweep else Workshop(scenario)
+
+
 def trials_of(workshop, chance):
     """All trials of a scenario, in an order and with ranks that only the seed decides."""
-    kills = workshop.kills()
+    scenario, kills = workshop.scenario, workshop.kills()
     for number, kill in enumerate(kills):
-        # A later passing of what any rank may do comes for certain only where one rank does all.
-        at = 0 if kill.point.startswith("journal.") and kill.passing > 1 else number % len(RANKS)
+        at = number % len(RANKS)
         ranks = RANKS[at:] + RANKS[:at]
-        again = chance.choice([k for k in kills if k.stage == kill.stage]) if number % AGAIN == 0 else None
-        yield Trial(workshop.scenario, kill, again, ranks)
+        # A later passing of what any rank may do comes for certain only where one rank does all.
+        if kill.passing > 1 and (scenario.sweep or kill.point.startswith("journal.")):
+            ranks = (1, *(r for r in ranks if r != 1))
+        restart = [k for k in kills if k.stage == scenario.restart_of(kill.stage)]
+        again = chance.choice(restart) if number % AGAIN == 0 and restart else None
+        yield Trial(scenario, kill, again, ranks)
 
 
 def may_visit(scenario, only):
@@ -236,45 +310,54 @@ class Table:
             print(f"\nFAILED {failure}")
 
 
-def try_out_all(scenario, trials, jobs, workshop=Workshop):
-    """Tries out all, so many at a time: (trial, kills, failure) of each."""
+def try_out_share(workshop, trials):
+    outcomes = []
+    for trial in trials:
+        try:
+            outcomes.append((trial, workshop.try_out(trial), None))
+        except AssertionError as failure:
+            print(f"FAILED {workshop.scenario.name}: {trial}", flush=True)
+            outcomes.append((trial, 0, failure))
+    return outcomes
 
-    def try_out(share):
-        outcomes = []
-        with workshop(scenario) as place:
-            for trial in share:
-                try:
-                    outcomes.append((trial, place.try_out(trial), None))
-                except AssertionError as failure:
-                    print(f"FAILED {scenario.name}: {trial}", flush=True)
-                    outcomes.append((trial, 0, failure))
-        return outcomes
 
-    shares = [trials[i::jobs] for i in range(min(jobs, len(trials)))]
+def try_out_all(workshop, trials, jobs):
+    """Tries out all, so many at a time, in this workshop and others of its kind: (trial, kills, failure) of each."""
+
+    def try_out_elsewhere(share):
+        with type(workshop)(workshop.scenario) as place:
+            return try_out_share(place, share)
+
+    shares = [trials[i::jobs] for i in range(jobs)]
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        return [outcome for done in pool.map(try_out, shares) for outcome in done]
+        elsewhere = pool.map(try_out_elsewhere, [share for share in shares[1:] if share])
+        outcomes = try_out_share(workshop, shares[0])
+        return outcomes + [outcome for done in elsewhere for outcome in done]
 
 
 def run(options, names):
     """Visits the failpoints; true when every run came through. `names` are those that there are."""
     table, passed = Table(), set()
     for number, scenario in enumerate(SCENARIOS):
-        if (options.sample and scenario.is_slow) or not may_visit(scenario, options.only):
+        if not scenario.name.startswith(options.scenario) or not may_visit(scenario, options.only):
+            continue
+        if options.sample and scenario.is_slow:
+            passed.update(name for name in names if name.startswith(scenario.points))
             continue
         chance = random.Random(options.seed * 1000 + number)
-        with Workshop(scenario) as workshop:
+        with workshop_for(scenario) as workshop:
             trials = [t for t in trials_of(workshop, chance) if t.kill.point.startswith(options.only)]
             passed.update(point for points in workshop.passed for point in points)
-        if options.sample:
-            trials = chance.sample(trials, min(len(trials), options.sample))
-        print(f"kills, {scenario.name}: {len(trials)} runs", flush=True)
-        for outcome in try_out_all(scenario, trials, options.jobs):
-            table.add(*outcome)
+            if options.sample:
+                trials = chance.sample(trials, min(len(trials), options.sample))
+            print(f"kills, {scenario.name}: {len(trials)} runs", flush=True)
+            for outcome in try_out_all(workshop, trials, options.jobs):
+                table.add(*outcome)
     table.show(names)
-    is_whole = not options.sample and not options.only
-    unknown, unseen = passed - set(names), set(names) - passed
+    unknown = passed - set(names)
+    unseen = set() if options.only or options.scenario else set(names) - passed
     if unknown:
         print(f"points that failpoint.hpp does not list: {', '.join(sorted(unknown))}")
-    if unseen and is_whole:
+    if unseen:
         print(f"points that no scenario passes: {', '.join(sorted(unseen))}")
-    return not table.failures and not unknown and not (unseen and is_whole)
+    return not table.failures and not unknown and not unseen
