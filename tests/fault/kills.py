@@ -242,7 +242,8 @@ class SweepWorkshop(Workshop):
         directory = self.dir / run
         spec = json.loads((directory / "sweep.json").read_text())
         failures = {path.name: path.read_text() for path in (directory / "failures").iterdir()}
-        return {**spec, "runs_dir": "."}, bytes_of(directory / "job.json"), failures
+        files = {name: bytes_of(directory / name) for name in ("job.json", "decisions.jsonl")}
+        return {**spec, "runs_dir": "."}, files, failures
 
     def expect_same_end(self, run):
         self.assertEqual(self.parts_of(run), self.parts_of("whole"))
@@ -288,6 +289,7 @@ class Table:
     def __init__(self):
         self.points = collections.defaultdict(lambda: [0, 0, 0, 0])  # trials, kills, kills more, failures
         self.failures = []
+        self.missed = []  # runs that did not come to their point
 
     def add(self, trial, kills, failure):
         row = self.points[trial.kill.point]
@@ -297,6 +299,8 @@ class Table:
         row[3] += failure is not None
         if failure is not None:
             self.failures.append(f"{trial.scenario.name}: {trial}\n{failure}")
+        elif kills == 0:
+            self.missed.append(f"{trial.scenario.name}: {trial}")
 
     def show(self, names):
         print(f"\n{'failpoint':40} {'runs':>6} {'killed':>7} {'again':>6} {'failed':>7}")
@@ -306,6 +310,8 @@ class Table:
         runs, kills, more, failed = map(sum, zip(*self.points.values()))
         print(f"{len(self.points):3} points{'':30} {runs:6} {kills:7} {more:6} {failed:7}")
         print(f"kills: {kills + more} in {runs} runs; {failed} runs did not end like the uninterrupted one")
+        for missed in self.missed:
+            print(f"not killed, and ended well: {missed}")
         for failure in self.failures:
             print(f"\nFAILED {failure}")
 

@@ -69,6 +69,12 @@ STOPPED = 75
 SEEDS = {"space": [{"pointer": "/train/candidates", "values": [3, 4]}], "seeds": [5, 6]}
 # The first two of four trials fail for as long as extra.jsonl is no data.
 FAILING = {"space": [{"pointer": "/data/train/path", "values": ["extra.jsonl", "train.jsonl"]}], "seeds": [5, 6]}
+ASHA = {
+    "method": "asha",
+    "configurations": 4,
+    "halving": {"most_steps": 2, "least_steps": 1, "reduction": 2},
+    "space": [{"pointer": "/train/proposals/temperature", "min": 0.1, "max": 1}],
+}
 BROKEN, MENDED = (("broken.txt", "extra.jsonl"),), (("train.jsonl", "extra.jsonl"),)
 
 SCENARIOS = (
@@ -158,9 +164,27 @@ SCENARIOS = (
         training=SHORT,
         sweep={**SEEDS, "seeds": [5], "compact": True},
     ),
+    # One group: what is decided depends on the order in which trials end.
+    Scenario(
+        "sweep, ASHA",
+        (Stage(("--group-size", 5)),),
+        points=("decisions.jsonl", "step_end", "result.json.after_r", "lock.after_remove"),
+        training=SHORT,
+        sweep=ASHA,
+    ),
+    # Killed in a line, which the restart takes off.
+    Scenario(
+        "sweep, ASHA restart",
+        (Stage(("--group-size", 5)),),
+        points=tuple(f"decisions.jsonl.{instant}" for instant in ("before_open", "after_o", "half_written", "after_w",
+                                                                  "after_f", "after_c", "after_r", "after_d")),
+        first="decisions.jsonl.half_appended:3",
+        training=SHORT,
+        sweep=ASHA,
+    ),
     Scenario(
         "sweep, stop",
-        (Stage(stop="step_begin:3", code=STOPPED), Stage()),
+        (Stage(stop="step_begin:2", code=STOPPED), Stage()),
         points=STOPPING,
         most=2,
         training=SHORT,

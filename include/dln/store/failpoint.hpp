@@ -18,11 +18,13 @@
 namespace dln {
 
 /// Files that durable_write replaces whole. "step" stands for all step files, "server.json" for
-/// those of all models, "failure" for those of all trials of a sweep; "metrics.jsonl" is replaced when
-/// a restart takes lines off its end, "lock" when a dead holder's is taken over.
-inline constexpr std::array<std::string_view, 13> kReplacedFiles{
-    "lock",         "model.id",      "job.hash",    "job.json",   "server.json", "step",   "LATEST",
-    "prompts.json", "metrics.jsonl", "result.json", "spent.json", "sweep.json",  "failure"};
+/// those of all models, "failure" for those of all trials of a sweep; "metrics.jsonl" and
+/// "decisions.jsonl" are replaced when a restart takes lines off their ends, "lock" when a dead holder's
+/// is taken over.
+inline constexpr std::array<std::string_view, 14> kReplacedFiles{
+    "lock",        "model.id",   "job.hash",   "job.json",       "server.json",
+    "step",        "LATEST",     "failure",    "prompts.json",   "metrics.jsonl",
+    "result.json", "spent.json", "sweep.json", "decisions.jsonl"};
 /// Between any two calls of a replacement lies one of these instants: what precedes fsync is
 /// after_write, what precedes the rename after_close, what precedes the fsync of the directory
 /// after_rename.
@@ -30,7 +32,8 @@ inline constexpr std::array<std::string_view, 8> kInstantsOfReplacement{
     "before_open", "after_open",  "half_written", "after_write",
     "after_fsync", "after_close", "after_rename", "after_directory_fsync"};
 
-inline constexpr std::array<std::string_view, 2> kAppendedFiles{"lock", "metrics.jsonl"};
+inline constexpr std::array<std::string_view, 3> kAppendedFiles{"lock", "metrics.jsonl",
+                                                                "decisions.jsonl"};
 /// after_append is before the fsync.
 inline constexpr std::array<std::string_view, 4> kInstantsOfAppend{
     "before_append", "half_appended", "after_append", "after_append_fsync"};
