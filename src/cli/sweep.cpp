@@ -2,6 +2,8 @@
 
 #include "cli/sweep.hpp"
 
+#include <set>
+
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -46,12 +48,26 @@ void add_brackets(const SweepSpec& spec, fmt::memory_buffer& text) {
         std::uint64_t count = bracket.configurations;
         std::string rungs;
         for (const std::int64_t steps : bracket.steps) {
-            rungs += fmt::format("{}{} with {}", rungs.empty() ? "" : ", ", count, steps);
+            rungs += fmt::format(
+                "{} {} step{}",
+                rungs.empty() ? " have" : ", about " + std::to_string(count) + " go on to", steps,
+                steps == 1 ? "" : "s");
             count /= reduction;
         }
-        fmt::format_to(std::back_inserter(text),
-                       "configurations that are trained, with steps: {}\n", rungs);
+        fmt::format_to(std::back_inserter(text), "configurations {} to {}{}\n", bracket.first,
+                       bracket.first + bracket.configurations - 1, rungs);
     }
+}
+
+std::uint64_t equal_to_earlier(const Trials& trials) {
+    std::set<std::string> seen;
+    std::uint64_t equal = 0;
+    for (std::uint64_t c = 0; c < trials.configurations(); ++c) {
+        if (!trials.is_known(c)) continue;
+        const Trial trial = trials.trial(c * trials.seeds_each());
+        if (!seen.insert(settings_json(trial.settings).dump()).second) ++equal;
+    }
+    return equal;
 }
 
 std::string plan_text(const Trials& trials) {
@@ -66,6 +82,13 @@ std::string plan_text(const Trials& trials) {
         fmt::format_to(out, "Results decide which {}.\n",
                        spec.halving ? "of these go on" : "configurations these are");
     }
+    if (const std::uint64_t equal = equal_to_earlier(trials); equal > 0) {
+        fmt::format_to(
+            out,
+            "{} of the configurations {} equal to an earlier one: the space is small, and "
+            "what is drawn may come twice\n",
+            equal, equal == 1 ? "is" : "are");
+    }
     const std::string runs = shown_path(spec.runs_dir);
     for (std::uint64_t i = 0; i < trials.size(); ++i) {
         const Trial trial = trials.trial(i);
@@ -79,8 +102,12 @@ std::string plan_text(const Trials& trials) {
 }
 
 int run_plan(const PlanOptions& options) {
-    const OpenSweep sweep = open_sweep(options.path);
+    OpenSweep sweep = open_sweep(options.path);
     check_jobs(sweep.trials, sweep.base_text);
+    const SweepSpec& spec = sweep.trials.spec();
+    if (is_adaptive(spec.method) && sweep.directory.holds_sweep()) {
+        take_decided(Decisions(spec, sweep.directory), sweep.trials);
+    }
     fmt::print("{}",
                options.json ? plan_json(sweep.trials).dump(2) + "\n" : plan_text(sweep.trials));
     return 0;

@@ -52,8 +52,13 @@ struct TrialSurroundings {
 
 struct TrialEnd {
     int exit_code = 0;
-    std::string reason;  ///< of a failure
-    [[nodiscard]] bool is_failure() const { return !reason.empty(); }
+    std::string reason;         ///< of a failure
+    bool is_elsewhere = false;  ///< no failure: another process runs the trial
+    [[nodiscard]] bool is_failure() const { return !reason.empty() && !is_elsewhere; }
+    /// A failure that says nothing of the configuration: disk, backend or budget.
+    [[nodiscard]] bool is_of_surroundings() const {
+        return is_failure() && exit_code != static_cast<int>(ExitCode::usage);
+    }
 };
 
 /// A sweep that goes on, on every rank.

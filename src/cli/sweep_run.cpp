@@ -41,14 +41,18 @@ void show_end(const OpenSweep& sweep,
               std::optional<double> value) {
     const SweepMetric& metric = sweep.trials.spec().metric;
     std::string what;
-    if (end.is_failure()) {
+    if (end.is_elsewhere) {
+        what = "left to another process, which runs it";
+    } else if (end.is_failure()) {
         what = fmt::format("failed: {}", printable(end.reason, 160));
     } else if (end.exit_code != 0) {
         what = "stopped";
     } else {
         const auto& halving = sweep.trials.spec().halving;
         const bool pauses = halving && trial.pause_after < halving->most_steps;
-        what = pauses ? fmt::format("had {} steps, ", trial.pause_after) : "finished, ";
+        what = pauses ? fmt::format("had {} step{}, ", trial.pause_after,
+                                    trial.pause_after == 1 ? "" : "s")
+                      : "finished, ";
         what += value ? fmt::format("{} {:.4f}", printable(metric.pointer, 60), *value)
                       : fmt::format("without {}", printable(metric.pointer, 60));
     }
@@ -96,7 +100,10 @@ void run_trials(Communicator& world,
         const TrialEnd end = run_trial(group, begun.sweep, trial, surroundings);
         if (group.rank() != 0) continue;
         report = {};
-        if (end.exit_code == static_cast<int>(ExitCode::submit_again)) {
+        // What a disk, a server or a budget refuses is not to be decided by.
+        const bool says_nothing =
+            end.is_of_surroundings() && is_adaptive(begun.sweep.trials.spec().method);
+        if (says_nothing || end.exit_code == static_cast<int>(ExitCode::submit_again)) {
             report.is_stopping = true;
         } else {
             report.ended = trial.number;
@@ -128,29 +135,48 @@ std::string count_of(const SweepProgress& progress) {
     return text;
 }
 
+// Exit code of the failed trial with the lowest number; 0: none failed. With `of_surroundings` only failures that say
+// nothing of a configuration count.
+int first_failure(const OpenSweep& sweep, const SweepProgress& progress, bool of_surroundings) {
+    for (const auto& [number, failure] : progress.failures) {
+        if (number >= sweep.trials.size() || progress.states[number] != TrialState::failed)
+            continue;
+        const TrialEnd end{.exit_code = failure.exit_code, .reason = failure.reason};
+        if (of_surroundings && !end.is_of_surroundings()) continue;
+        return failure.exit_code == 0 ? static_cast<int>(ExitCode::internal_error)
+                                      : failure.exit_code;
+    }
+    return 0;
+}
+
+// What to do about failed trials.
+std::string remedy_for_failures(const OpenSweep& sweep, const SweepProgress& progress) {
+    if (!is_adaptive(sweep.trials.spec().method)) {
+        return "; --retry-failed runs the failed trials again";
+    }
+    if (first_failure(sweep, progress, true) == 0) return "; failed trials count as the worst";
+    return ". A failure of disk, backend or budget says nothing of a configuration, so nothing was "
+           "decided by it: when its reason is gone, the same command goes on";
+}
+
 // The last lines, and the exit code of the sweep.
 int conclude(const OpenSweep& sweep, const RunOptions& options, bool has_stopped) {
+    const bool decides = is_adaptive(sweep.trials.spec().method);
     const SweepProgress progress = read_progress(sweep.trials, sweep.directory);
     fmt::print("{}: {} trials: {}\n", sweep.trials.spec().name, sweep.trials.size(),
                count_of(progress));
-    if (progress.count(TrialState::failed) > 0 && !has_stopped) {
+    if (progress.count(TrialState::failed) > 0 && (decides || !has_stopped)) {
         fmt::print("dln sweep status {} tells why{}\n", options.path,
-                   is_adaptive(sweep.trials.spec().method)
-                       ? "; failed trials count as the worst"
-                       : "; --retry-failed runs the failed trials again");
+                   remedy_for_failures(sweep, progress));
     }
     if (progress.count(TrialState::finished) > 0)
         fmt::print("results: dln sweep best {}\n", options.path);
+    if (const int code = first_failure(sweep, progress, true); decides && code != 0) return code;
     if (has_stopped || progress.count(TrialState::running) > 0) {
+        fmt::print("not all is done; the same command goes on\n");
         return static_cast<int>(ExitCode::submit_again);
     }
-    for (const auto& [number, failure] : progress.failures) {
-        if (number < sweep.trials.size() && progress.states[number] == TrialState::failed) {
-            return failure.exit_code == 0 ? static_cast<int>(ExitCode::internal_error)
-                                          : failure.exit_code;
-        }
-    }
-    return 0;
+    return first_failure(sweep, progress, false);
 }
 
 std::unique_ptr<TrialSource> decided_trials(const OpenSweep& sweep, const RunOptions& options) {
@@ -169,8 +195,9 @@ std::unique_ptr<TrialSource> decided_trials(const OpenSweep& sweep, const RunOpt
             "as it was is kept beside it, as .damaged",
             decisions.fault());
     }
-    fmt::print("{}: {} configurations, {} taken before", spec.name, sweep.trials.configurations(),
-               decisions.taken().size());
+    fmt::print("{}: {} configurations, {} decision{} made before", spec.name,
+               sweep.trials.configurations(), decisions.taken().size(),
+               decisions.taken().size() == 1 ? "" : "s");
     return std::make_unique<AdaptiveTrials>(
         sweep.trials, std::move(decisions),
         [&spec](const Trial& trial) { return read_ended_metric(trial, spec.metric); });
@@ -204,7 +231,8 @@ int run_sweep(Communicator& world, const RunOptions& options) {
         const bool decides = is_adaptive(begun.sweep.trials.spec().method);
         source =
             decides ? decided_trials(begun.sweep, options) : listed_trials(begun.sweep, options);
-        fmt::print(", {} group{} of ranks\n", groups, groups == 1 ? "" : "s");
+        fmt::print(", {} group{} of {} rank{}\n", groups, groups == 1 ? "" : "s",
+                   world.size() / groups, world.size() / groups == 1 ? "" : "s");
         std::fflush(stdout);
         return {};
     });

@@ -34,9 +34,8 @@ bool pauses(const OpenSweep& sweep, const Trial& trial) {
 }
 
 void record(const OpenSweep& sweep, const Trial& trial, const TrialEnd& end) {
+    if (end.is_elsewhere) return;  // the other process tells how it ends
     if (end.is_failure()) {
-        // It was refused because another process runs the trial: that one tells how it ends.
-        if (RunDirectory(trial.run_dir).is_being_written()) return;
         sweep.directory.record_failure(trial.number,
                                        {.exit_code = end.exit_code, .reason = end.reason});
         return;
@@ -59,9 +58,11 @@ int run_one(Communicator& comm, const TrialOptions& options) {
         (void)begun.sweep.trials.trial(options.number);  // there is one
         return {};
     });
-    return run_trial(comm, begun.sweep, begun.sweep.trials.trial(options.number),
-                     {.journal = begun.journal, .stop_time = StopTime(options.max_hours)})
-        .exit_code;
+    const TrialEnd end =
+        run_trial(comm, begun.sweep, begun.sweep.trials.trial(options.number),
+                  {.journal = begun.journal, .stop_time = StopTime(options.max_hours)});
+    if (end.is_elsewhere) fmt::print(stderr, "dln: {}\n", end.reason);
+    return end.exit_code;
 }
 
 }  // namespace
@@ -117,7 +118,8 @@ TrialEnd run_trial(Communicator& comm,
     } catch (const SharedError& error) {
         end.exit_code = static_cast<int>(error.exit_code());
         end.reason = error.what();
-        if (comm.rank() == 0) fmt::print(stderr, "dln: {}\n", error.what());
+        end.is_elsewhere = comm.rank() == 0 && RunDirectory(trial.run_dir).is_being_written();
+        if (comm.rank() == 0 && !end.is_elsewhere) fmt::print(stderr, "dln: {}\n", error.what());
     }
     if (is_stop(end.exit_code)) end.reason.clear();
     if (comm.rank() == 0) record(sweep, trial, end);
@@ -131,6 +133,7 @@ void add_sweep_trial(CLI::App& sweep, Chosen& chosen) {
     command->add_option("sweep", options->path, "Sweep file")->required();
     command->add_option("number", options->number, "Number of the trial, from 0")
         ->required()
+        ->check(CLI::NonNegativeNumber)
         ->envname("SLURM_ARRAY_TASK_ID");
     add_max_hours(*command, options->max_hours);
     command->footer(

@@ -250,6 +250,16 @@ void check_sweep(Reader& reader, const SweepSpec& spec) {
     }
     check_method(reader, spec);
     check_halving(reader, spec);
+    if (spec.metric.pointer.starts_with("/dev")) {
+        const std::vector<std::string> known{"/dev/accuracy", "/dev/log_likelihood",
+                                             "/dev/examples"};
+        if (std::ranges::find(known, spec.metric.pointer) == known.end()) {
+            reader.fail(fmt::format("no result has a number at \"{}\". Expected one of: {}.{}",
+                                    printable(spec.metric.pointer, 60), quoted_list(known),
+                                    hint_for(spec.metric.pointer, known)),
+                        {"metric", "pointer"});
+        }
+    }
     if (is_halving(spec.method) && spec.metric.pointer.starts_with("/test")) {
         reader.fail(
             "only trials that get to the end are evaluated on test, and comparing by it "

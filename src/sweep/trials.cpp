@@ -48,6 +48,24 @@ void check_rungs(const SweepSpec& spec, const Job& job) {
     }
 }
 
+void check_metric(const SweepSpec& spec, const Job& job) {
+    const std::string& pointer = spec.metric.pointer;
+    for (const auto& [split, is_there] :
+         {std::pair{"dev", job.data.dev.has_value()}, {"test", job.data.test.has_value()}}) {
+        if (is_there || !pointer.starts_with(fmt::format("/{}/", split))) continue;
+        throw UsageError(fmt::format(
+            "/data/{}: missing, so no trial has a number at {}, the sweep's metric. Expected the "
+            "data, or another metric.",
+            split, printable(pointer, 60)));
+    }
+}
+
+// As people read it; settings_json() has all digits.
+std::string shown(const Json& value) {
+    return value.is_number_float() ? fmt::format("{:.6g}", value.get<double>())
+                                   : printable(value.dump(), 80);
+}
+
 }  // namespace
 
 Trials::Trials(const SweepSpec& spec) : spec_(spec), space_(spec) {
@@ -107,7 +125,8 @@ std::vector<std::uint64_t> covering_trials(const Trials& trials) {
     for (std::uint64_t c = 0; c < trials.configurations(); ++c) {
         const std::uint64_t number = c * trials.seeds_each();
         for (const Setting& setting : trials.trial(number).settings) {
-            if (dimensions[setting.pointer]->values.empty()) {
+            if (dimensions[setting.pointer]->values.empty() &&
+                trials.spec().method != SweepMethod::grid) {
                 ends[setting.pointer].take(setting.value.get<double>(), number);
             } else if (seen.insert(setting.pointer + "=" + setting.value.dump()).second) {
                 covering.insert(number);
@@ -123,7 +142,9 @@ void check_jobs(const Trials& trials, std::string_view base_job) {
     for (const std::uint64_t number : covering_trials(trials)) {
         const Trial trial = trials.trial(number);
         try {
-            check_rungs(spec, parse_job(base_job, spec.job_path, overrides_of(spec, trial)));
+            const Job job = parse_job(base_job, spec.job_path, overrides_of(spec, trial));
+            check_rungs(spec, job);
+            check_metric(spec, job);
         } catch (const UsageError& error) {
             throw UsageError(fmt::format("{}: the job of trial {} ({}) is refused:\n{}",
                                          printable(spec.path), number, describe(trial.settings),
@@ -148,7 +169,7 @@ std::string describe(const Configuration& settings) {
     std::string text;
     for (const Setting& setting : settings) {
         text += fmt::format("{}{}={}", text.empty() ? "" : ", ", printable(setting.pointer, 80),
-                            printable(setting.value.dump(), 80));
+                            shown(setting.value));
     }
     return text;
 }

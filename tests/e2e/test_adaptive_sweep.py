@@ -5,7 +5,9 @@ import pathlib
 import shutil
 import unittest
 
-from test_sweep import CANDIDATES, Sweeps
+# It puts tests/support on the path, so it comes first.
+from test_sweep import CANDIDATES, Sweeps  # isort: skip
+from fake_llm_server import FakeServer  # pylint: disable=wrong-import-order
 
 JOBS = pathlib.Path(__file__).resolve().parents[2] / "jobs"
 HALVING = {"most_steps": 2, "least_steps": 1, "reduction": 2}
@@ -32,10 +34,10 @@ class Halving(Adaptive):
     def test_the_best_get_more_steps_and_are_the_runs_that_train_makes(self):
         self.write_asha(seeds=[5, 6])
         plan = self.sweep("plan").out
-        self.assertIn("with steps: 4 with 1, 2 with 2\n", plan)
+        self.assertIn("configurations 0 to 3 have 1 step, about 2 go on to 2 steps\n", plan)
         result = self.sweep("run", ranks=3)
-        self.assertIn("4 configurations, 0 taken before, 3 groups", result.out)
-        self.assertIn("had 1 steps, /dev/accuracy 0.", result.out)
+        self.assertIn("4 configurations, 0 decisions made before, 3 groups of 1 rank", result.out)
+        self.assertIn("had 1 step, /dev/accuracy 0.", result.out)
         (rungs,) = self.status()["brackets"]
         self.assertEqual([rung["observed"] for rung in rungs], [4, 2])
         self.assertIn("2        2         2", self.sweep("status").out)
@@ -53,7 +55,7 @@ class Halving(Adaptive):
             path = self.dir / f"sweep/{number:06}/result.json"
             self.assertEqual("test" in json.loads(path.read_bytes()), had == 2, "test is for the end")
         again = self.sweep("run")
-        self.assertIn("6 taken before", again.out)
+        self.assertIn("6 decisions made before", again.out)
         self.assertNotIn("trial 0", again.out)
 
     def test_killed_anywhere_goes_on_to_the_same_decisions_and_runs(self):
@@ -86,6 +88,34 @@ class Halving(Adaptive):
         result = self.dln("sweep", "run", "sweep.json", "--retry-failed")
         self.expect_message(result, 2, "--retry-failed", "counts as the worst")
 
+    def test_failures_of_server_and_budget_are_not_decided_by(self):
+        with FakeServer() as server:
+            address = f"http://127.0.0.1:{server.port}"
+            backend = {"kind": "http", "endpoints": address, "patience_seconds": 0.2}
+            self.write_asha(job_parts={"backend": backend})
+            self.sweep("run", timeout=120)
+        whole = self.decisions()
+        shutil.rmtree(self.dir / "sweep")
+        result = self.dln("sweep", "run", "sweep.json")
+        self.assertEqual(result.code, 3, result)
+        self.assertIn("nothing was decided by it", result.out)
+        self.assertEqual(self.status()["brackets"][0][0]["taken"], 1)
+        self.assertEqual(self.status()["brackets"][0][0]["observed"], 0)
+        with FakeServer("--port", server.port):
+            self.sweep("run", timeout=120)
+        self.assertEqual(self.decisions(), whole)
+
+    def test_spent_budget_stops_the_sweep_and_more_of_it_goes_on(self):
+        self.write_asha(job_parts={"budget": {"requests": 10}})
+        result = self.dln("sweep", "run", "sweep.json")
+        self.assertEqual(result.code, 4, result)
+        failed = self.status()["failed"]
+        self.assertEqual([one["exit_code"] for one in failed], [4])
+        self.write_asha(job_parts={"budget": {"requests": 100000}})
+        self.sweep("run")
+        self.assertEqual(self.status()["failed"], [])
+        self.assertEqual([r["observed"] for r in self.status()["brackets"][0]], [4, 2])
+
     def test_compact_trials_keep_their_steps_until_none_can_go_on(self):
         self.write_asha(compact=True)
         self.run_until("step_end:2")
@@ -115,11 +145,11 @@ class Halving(Adaptive):
         self.assertFalse((self.dir / "sweep").exists())
 
     def test_metric_that_is_not_there_ends_the_sweep_at_once(self):
-        self.write_asha(metric="/dev/acuracy")
+        self.write_asha(metric="/usage/cals")
         for ranks in (1, 2):
             result = self.dln("sweep", "run", "sweep.json", ranks=ranks)
             self.assertEqual(result.code, 2, result)
-            self.assertIn('Did you mean "/dev/accuracy"?', result.err)
+            self.assertIn('Did you mean "/usage/calls"?', result.err)
         self.assertLessEqual(len(self.steps_done()), 2)
 
 

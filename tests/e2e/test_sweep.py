@@ -202,10 +202,10 @@ class Results(Sweeps):
         self.assertIn("4 of 4 trials finished", self.sweep("collect").out)
 
     def test_metric_that_no_trial_reports_is_refused(self):
-        self.write_sweep(metric="/dev/acuracy")
+        self.write_sweep(metric="/usage/cals")
         self.sweep("run")
         result = self.dln("sweep", "collect", "sweep.json")
-        self.expect_message(result, 2, "/dev/acuracy", 'Did you mean "/dev/accuracy"?')
+        self.expect_message(result, 2, "/usage/cals", 'Did you mean "/usage/calls"?')
 
 
 class Journal(Sweeps):

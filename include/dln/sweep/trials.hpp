@@ -61,14 +61,15 @@ class Trials {
 [[nodiscard]] std::vector<std::uint64_t> covering_trials(const Trials& trials);
 
 /// Reads the jobs of the covering trials from the base job's text. Throws UsageError that names the trial, its
-/// settings, and what is wrong with its job, or that its dev evaluations do not come where halving compares.
+/// settings, and what is wrong with its job: also that it lacks the data of the metric, or that its dev evaluations do
+/// not come where halving compares.
 void check_jobs(const Trials& trials, std::string_view base_job);
 
 /// Pointers and values, as one object, and what such an object says.
 [[nodiscard]] nlohmann::ordered_json settings_json(const Configuration& settings);
 [[nodiscard]] Configuration settings_of(const nlohmann::ordered_json& json);
 
-/// "/train/candidates=8, /seed=2".
+/// "/train/candidates=8, /seed=2", for people: numbers have six digits.
 [[nodiscard]] std::string describe(const Configuration& settings);
 
 }  // namespace dln

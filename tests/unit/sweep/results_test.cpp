@@ -99,12 +99,12 @@ TEST_F(Results, TrialHasEndedWhenItHasTheStepsThatItWasGiven) {
 }
 
 TEST_F(Results, MetricThatNoTrialReportsIsRefusedWithWhatTheyReport) {
-    EXPECT_EQ(fault_of([&] { static_cast<void>(read(spec("/dev/acuracy"))); }), "")
+    EXPECT_EQ(fault_of([&] { static_cast<void>(read(spec("/spent/request"))); }), "")
         << "none finished";
     finish(0, 0.5);
-    const std::string told = fault_of([&] { static_cast<void>(read(spec("/dev/acuracy"))); });
-    EXPECT_THAT(told, HasSubstr("none of the 1 finished trials has a number at /dev/acuracy"));
-    EXPECT_THAT(told, HasSubstr("Did you mean \"/dev/accuracy\"?"));
+    const std::string told = fault_of([&] { static_cast<void>(read(spec("/spent/request"))); });
+    EXPECT_THAT(told, HasSubstr("none of the 1 finished trials has a number at /spent/request"));
+    EXPECT_THAT(told, HasSubstr("Did you mean \"/spent/requests\"?"));
 }
 
 TEST_F(Results, DamagedResultIsNamed) {

@@ -56,7 +56,7 @@ class SweepFixture : public ::testing::Test {
     }
 
     static constexpr const char* kBase = R"({
-        "data": {"train": "train.jsonl"},
+        "data": {"train": "train.jsonl", "dev": "train.jsonl"},
         "classes": ["no", "yes"],
         "network": {"layers": [{"prompt": "Even?"}]},
         "backend": {"kind": "scripted"}

@@ -100,6 +100,25 @@ TEST_F(SweepTrials, EndOfARangeThatTheFieldDoesNotTakeIsFound) {
                 HasSubstr("/train/candidates: 0 is out of range"));
 }
 
+TEST_F(SweepTrials, EachPointOfAGridIsTried) {
+    EXPECT_THAT(job_fault(Json::parse(
+                    R"([{"pointer": "/train/candidates", "min": 3, "max": 8, "grid": 3}])")),
+                HasSubstr("the job of trial 1 (/train/candidates=5.5) is refused"));
+}
+
+TEST_F(SweepTrials, MetricWithoutItsDataIsRefusedBeforeAnythingRuns) {
+    const std::string base = R"({"data": {"train": "train.jsonl"}, "classes": ["no", "yes"],
+        "network": {"layers": [{"prompt": "Even?"}]}, "backend": {"kind": "scripted"}})";
+    const SweepSpec spec =
+        grid(Json::parse(R"([{"pointer": "/train/candidates", "values": [3, 4]}])"));
+    EXPECT_THAT(fault_of([&] { check_jobs(Trials(spec), base); }),
+                HasSubstr("/data/dev: missing, so no trial has a number at /dev/accuracy"));
+    EXPECT_THAT(fault({{"space", Json::parse(R"([{"pointer": "/a", "values": [1]}])")},
+                       {"metric", "/dev/acuracy"}}),
+                HasSubstr("/metric: no result has a number at \"/dev/acuracy\". Expected "
+                          "one of: \"/dev/accuracy\""));
+}
+
 TEST_F(SweepTrials, FaultsOfTheFileAreNamedWithTheirPlace) {
     const auto space_fault = [&](const char* space) {
         return fault({{"space", Json::parse(space)}});
