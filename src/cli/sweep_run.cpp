@@ -210,10 +210,10 @@ std::unique_ptr<TrialSource> listed_trials(const OpenSweep& sweep, const RunOpti
     return std::make_unique<ListedTrials>(sweep.trials, std::move(numbers));
 }
 
-// Trials that pause keep their step files until none can go on any more.
-void compact_paused(const OpenSweep& sweep) {
-    const SweepSpec& spec = sweep.trials.spec();
-    if (!spec.halving || !spec.compact) return;
+// Trials that pause keep their step files until none can go on any more, and a process may have been killed between
+// the results of a trial and compacting it.
+void compact_finished(const OpenSweep& sweep) {
+    if (!sweep.trials.spec().compact) return;
     const SweepProgress progress = read_progress(sweep.trials, sweep.directory);
     for (std::uint64_t i = 0; i < sweep.trials.size(); ++i) {
         if (progress.states[i] == TrialState::finished) compact_run(sweep.trials.trial(i).run_dir);
@@ -248,7 +248,7 @@ int run_sweep(Communicator& world, const RunOptions& options) {
                   dispatcher.seconds_serving(),
                   static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
     dispatcher.serve_to_the_end();
-    if (!dispatcher.has_stopped()) compact_paused(begun.sweep);
+    if (!dispatcher.has_stopped()) compact_finished(begun.sweep);
     return conclude(begun.sweep, options, dispatcher.has_stopped());
 }
 

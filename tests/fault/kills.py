@@ -245,6 +245,11 @@ class SweepWorkshop(Workshop):
         files = {name: bytes_of(directory / name) for name in ("job.json", "decisions.jsonl")}
         return {**spec, "runs_dir": "."}, files, failures
 
+    def files_in(self, directory):
+        """But for locks and temporary files: see expect_nothing_left_over."""
+        names = [p.relative_to(self.dir / directory) for p in (self.dir / directory).rglob("*") if p.is_file()]
+        return sorted(str(name) for name in names if name.name != "lock" and ".tmp" not in name.name)
+
     def expect_same_end(self, run):
         self.assertEqual(self.parts_of(run), self.parts_of("whole"))
         trials, others = (sorted(p.name for p in (self.dir / one).glob("0*")) for one in (run, "whole"))
@@ -252,6 +257,8 @@ class SweepWorkshop(Workshop):
         for trial in trials:
             same = self.expect_same_results if self.scenario.sweep.get("compact") else self.expect_same_run
             same(f"{run}/{trial}", f"whole/{trial}")
+            kept, whole = (self.files_in(f"{one}/{trial}") for one in (run, "whole"))
+            self.assertEqual(kept, whole)
 
     def expect_nothing_left_over(self, run, result):
         # A trial that was killed behind its results keeps its lock, and one without budget what was being written:
