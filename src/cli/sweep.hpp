@@ -67,8 +67,11 @@ struct BegunSweep {
     std::shared_ptr<Journal> journal;  ///< of this rank
 };
 
-/// Reads the sweep in `path` on rank 0, checks its jobs, begins it, shares it. Collective; throws SharedError.
-[[nodiscard]] BegunSweep begin_sweep(Communicator& comm, const std::string& path);
+/// Reads the sweep in `path` on rank 0, checks its jobs, begins it, shares it. `check` runs on rank 0 before anything
+/// is written; it may throw Error. Collective; throws SharedError.
+[[nodiscard]] BegunSweep begin_sweep(Communicator& comm,
+                                     const std::string& path,
+                                     const std::function<void(const OpenSweep&)>& check = {});
 
 /// Runs a trial as dln train would, on all ranks of `comm`, and records how it ended. Returns the end on rank 0;
 /// elsewhere it has no reason. Collective. Throws for what is wrong with the program, MPI or the sweep's own

@@ -46,17 +46,14 @@ void record(const OpenSweep& sweep, const Trial& trial, const TrialEnd& end) {
 }
 
 int run_one(Communicator& comm, const TrialOptions& options) {
-    (void)from_root(comm, [&]() -> std::string {
-        if (!is_adaptive(read_sweep_file(options.path).method)) return {};
-        throw UsageError(fmt::format(
-            "{}: /method: results decide what is run next, so no trial can be run for itself. Use "
-            "dln sweep run, on as many ranks as you have.",
-            printable(options.path)));
-    });
-    const BegunSweep begun = begin_sweep(comm, options.path);
-    (void)from_root(comm, [&]() -> std::string {
-        (void)begun.sweep.trials.trial(options.number);  // there is one
-        return {};
+    const BegunSweep begun = begin_sweep(comm, options.path, [&](const OpenSweep& sweep) {
+        if (is_adaptive(sweep.trials.spec().method)) {
+            throw UsageError(fmt::format(
+                "{}: /method: results decide what is run next, so no trial can be run for itself. "
+                "Use dln sweep run, on as many ranks as you have.",
+                printable(options.path)));
+        }
+        (void)sweep.trials.trial(options.number);  // there is one
     });
     const TrialEnd end =
         run_trial(comm, begun.sweep, begun.sweep.trials.trial(options.number),
@@ -67,11 +64,14 @@ int run_one(Communicator& comm, const TrialOptions& options) {
 
 }  // namespace
 
-BegunSweep begin_sweep(Communicator& comm, const std::string& path) {
+BegunSweep begin_sweep(Communicator& comm,
+                       const std::string& path,
+                       const std::function<void(const OpenSweep&)>& check) {
     std::optional<OpenSweep> sweep;
     const Json shared = Json::parse(from_root(comm, [&] {
         sweep.emplace(open_sweep(path));
         const SweepSpec& spec = sweep->trials.spec();
+        if (check) check(*sweep);
         check_jobs(sweep->trials, sweep->base_text);
         sweep->directory.begin(spec, sweep->base);
         return Json{{"sweep", sweep_to_json(spec)}, {"base", sweep->base_text}}.dump();

@@ -87,10 +87,11 @@ class Trial(Sweeps):
         again = self.sweep("trial", env={"SLURM_ARRAY_TASK_ID": 3})
         self.assertIn("complete after 2 steps", again.out)
 
-    def test_number_out_of_range_is_refused(self):
+    def test_number_out_of_range_is_refused_and_writes_nothing(self):
         self.write_sweep()
         result = self.dln("sweep", "trial", "sweep.json", "2", ranks=2)
         self.expect_message(result, 2, "there is no trial 2. Expected 0 to 1.")
+        self.assertFalse((self.dir / "sweep").exists())
 
     def test_compact_trial_leaves_five_files_and_stays_complete(self):
         self.write_sweep(compact=True)
