@@ -87,8 +87,9 @@ BegunSweep begin_sweep(Communicator& comm,
                                     .directory = std::move(directory),
                                     .decisions = {}});
         }
+        // A trial that asks servers reads it when it begins; others need not know what is in it.
         journal = std::make_shared<Journal>(
-            Journal::read_write(sweep->directory.journal_path(), comm.rank()));
+            Journal::unread(sweep->directory.journal_path(), comm.rank()));
     });
     return {.sweep = std::move(*sweep), .journal = std::move(journal)};
 }

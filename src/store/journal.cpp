@@ -81,15 +81,16 @@ struct Piece {
 /// checksum fits, so that memory stays bounded whatever the file holds.
 class LineScanner {
   public:
-    LineScanner(const std::string& path, std::uint64_t begin)
-        : file_(path, O_RDONLY), offset_(begin) {
+    LineScanner(const std::string& path, std::uint64_t begin, std::size_t longest_line)
+        : file_(path, O_RDONLY), longest_line_(longest_line), offset_(begin) {
         if (begin > 0 && ::lseek(file_.get(), static_cast<off_t>(begin), SEEK_SET) < 0) {
             throw_errno(path, "lseek");
         }
     }
 
     std::optional<Piece> next() {
-        constexpr std::size_t kBlock = std::size_t{1} << 20U;
+        constexpr std::size_t kLeastBlock = std::size_t{1} << 12U;
+        constexpr std::size_t kMostBlock = std::size_t{1} << 20U;
         std::size_t searched = 0;  // of the bytes behind begin_
         bool is_cut = false;
         while (true) {
@@ -99,13 +100,15 @@ class LineScanner {
             }
             buffer_.erase(0, begin_);
             begin_ = 0;
-            if (buffer_.size() > kLongestJournalLine) {
+            if (buffer_.size() > longest_line_) {
                 offset_ += buffer_.size();
                 buffer_.clear();
                 is_cut = true;
             }
             searched = buffer_.size();
-            if (!file_.read_some(buffer_, kBlock)) {
+            // Files of short runs are many and small.
+            block_ = std::clamp(2 * block_, kLeastBlock, kMostBlock);
+            if (!file_.read_some(buffer_, block_)) {
                 return buffer_.empty() && !is_cut ? std::nullopt
                                                   : std::optional(take(buffer_.size(), false));
             }
@@ -122,6 +125,8 @@ class LineScanner {
     }
 
     FileDescriptor file_;
+    std::size_t longest_line_;
+    std::size_t block_ = 0;
     std::string buffer_;
     std::size_t begin_ = 0;     // of what was not taken yet, in buffer_
     std::uint64_t offset_ = 0;  // of the same, in the file
@@ -129,16 +134,31 @@ class LineScanner {
 
 }  // namespace
 
-Journal Journal::read_only(std::string directory) { return {std::move(directory), std::nullopt}; }
-
-Journal Journal::read_write(std::string directory, int rank) {
-    DLN_ASSERT(rank >= 0, "rank {}", rank);
-    return {std::move(directory), rank};
+Journal Journal::read_only(std::string directory, std::size_t longest_reply) {
+    Journal journal(std::move(directory), std::nullopt, longest_reply);
+    journal.read_new_files();
+    return journal;
 }
 
-Journal::Journal(std::string directory, std::optional<int> rank)
-    : directory_(std::move(directory)), rank_(rank), takes_replies_(rank.has_value()) {
-    read_new_files();
+Journal Journal::read_write(std::string directory, int rank, std::size_t longest_reply) {
+    DLN_ASSERT(rank >= 0, "rank {}", rank);
+    Journal journal(std::move(directory), rank, longest_reply);
+    journal.read_new_files();
+    return journal;
+}
+
+Journal Journal::unread(std::string directory, int rank) {
+    DLN_ASSERT(rank >= 0, "rank {}", rank);
+    return {std::move(directory), rank, kLongestReply};
+}
+
+Journal::Journal(std::string directory, std::optional<int> rank, std::size_t longest_reply)
+    : directory_(std::move(directory)),
+      rank_(rank),
+      longest_reply_(longest_reply),
+      takes_replies_(rank.has_value()) {
+    // A place in a file counts the bytes of a line in 32 bits.
+    DLN_ASSERT(longest_line(longest_reply) <= UINT32_MAX, "replies of {} bytes", longest_reply);
 }
 
 Journal::~Journal() = default;
@@ -161,7 +181,8 @@ void Journal::read_new_files() {
 /// From where it was read to before.
 void Journal::read_file(std::uint32_t file) {
     JournalFile& its = files_[file];
-    LineScanner scanner(its.path, its.read);
+    const std::size_t longest = longest_line(longest_reply_);
+    LineScanner scanner(its.path, its.read, longest);
     while (const auto piece = scanner.next()) {
         if (!piece->is_complete) {
             ++counts_.torn_tails;
@@ -169,7 +190,7 @@ void Journal::read_file(std::uint32_t file) {
         }
         its.read = piece->offset + piece->bytes.size() + 1;
         ++its.lines;
-        if (piece->bytes.size() > kLongestJournalLine || !is_sealed(piece->bytes)) {
+        if (piece->bytes.size() > longest || !is_sealed(piece->bytes)) {
             ++counts_.skipped_lines;
         } else {
             take_line(piece->bytes,
@@ -270,7 +291,7 @@ void Journal::put(const PaidRequest& request, std::string_view reply) {
         counts_.conflicts += *held == reply ? 0 : 1;
         return;
     }
-    if (reply.size() > kLongestReply) {
+    if (reply.size() > longest_reply_) {
         ++counts_.too_long;
         return;
     }

@@ -11,8 +11,10 @@
 namespace dln {
 
 constexpr int kJournalVersion = 1;
-/// Of any reply up to kLongestReply: a text takes at most twice its length, base64 less.
-constexpr std::size_t kLongestJournalLine = 2 * Journal::kLongestReply + 512;
+/// Most bytes of a line with a reply of so many: a text takes at most twice its length, base64 less.
+[[nodiscard]] constexpr std::size_t longest_line(std::size_t longest_reply) {
+    return 2 * longest_reply + 512;
+}
 
 [[nodiscard]] JournalKey journal_key(const PaidRequest& request);
 

@@ -51,15 +51,20 @@ struct JournalCounts {
 
 class Journal {
   public:
-    /// Longer replies are counted and not kept.
+    /// Replies that are longer than this, or than what an object is given instead, are counted and not kept.
     static constexpr std::size_t kLongestReply = std::size_t{64} << 20U;
 
     /// Reads all files of `directory` (none when it does not exist) and takes no replies. Damage is
     /// counted, never thrown. Throws UsageError on a line of another format version, with file,
     /// line and both versions; Error (exit 1) with path and reason when the disk refuses.
-    [[nodiscard]] static Journal read_only(std::string directory);
+    [[nodiscard]] static Journal read_only(std::string directory,
+                                           std::size_t longest_reply = kLongestReply);
     /// The same, and takes replies into a new file of `rank`. Touches nothing before the first put.
-    [[nodiscard]] static Journal read_write(std::string directory, int rank);
+    [[nodiscard]] static Journal read_write(std::string directory,
+                                            int rank,
+                                            std::size_t longest_reply = kLongestReply);
+    /// The same, but reads nothing before refresh().
+    [[nodiscard]] static Journal unread(std::string directory, int rank);
     ~Journal();
     Journal(Journal&&) noexcept;
     Journal& operator=(Journal&&) = delete;
@@ -100,7 +105,7 @@ class Journal {
         std::int64_t lines = 0;                  ///< so many
     };
 
-    Journal(std::string directory, std::optional<int> rank);
+    Journal(std::string directory, std::optional<int> rank, std::size_t longest_reply);
     void read_new_files();
     void read_file(std::uint32_t file);
     void take_line(std::string_view line, const Place& place, std::int64_t number);
@@ -113,6 +118,7 @@ class Journal {
 
     std::string directory_;
     std::optional<int> rank_;  ///< none when opened read_only
+    std::size_t longest_reply_;
     bool takes_replies_;
     JournalCounts counts_;
     std::unordered_map<JournalKey, Place, KeyHash> index_;

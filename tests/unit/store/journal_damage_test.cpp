@@ -130,17 +130,17 @@ TEST_F(JournalDamage, SkipsSealedLinesThatSayNothingSensible) {
 }
 
 TEST_F(JournalDamage, SkipsALineLongerThanAnyReplyMakesWithoutHoldingIt) {
-    constexpr std::uintmax_t kHole = std::uintmax_t{1} << 30U;  // NULs that take no room on disk
+    constexpr std::uintmax_t kHole = std::uintmax_t{100} << 20U;  // NULs that take no room on disk
     write_bytes(file(), "");
     std::filesystem::resize_file(file(), kHole);
     std::ofstream(file(), std::ios::binary | std::ios::app)
         << '\n'
         << journal_line(journal_key(ask("a")), ask("a"), "1");
     const long before = peak_memory_kib();
-    Journal journal = read();
+    Journal journal = Journal::read_only(directory().path(), testing::kShortLimit);
     EXPECT_EQ(journal.counts().skipped_lines, 1);
     EXPECT_THAT(journal.find(ask("a")), Optional(std::string("1")));
-    EXPECT_LT(peak_memory_kib() - before, 600 * 1024);
+    EXPECT_LT(peak_memory_kib() - before, 50 * 1024);
 }
 
 TEST_F(JournalDamage, RefusesALineOfAnotherFormatVersion) {

@@ -14,6 +14,9 @@
 
 namespace dln::testing {
 
+/// Instead of Journal::kLongestReply. Its longest line is read in several blocks.
+constexpr std::size_t kShortLimit = std::size_t{3} << 18U;
+
 inline PaidRequest ask(std::string_view body) { return {"model", "/v1/completions", body}; }
 
 class JournalFixture : public ::testing::Test {

@@ -26,6 +26,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::kShortLimit;
 using ::testing::Optional;
 using testing::read_bytes;
 using testing::write_bytes;
@@ -129,9 +130,10 @@ TEST_F(JournalTest, IsReadWholeByAnyNumberOfRanks) {
 }
 
 TEST_F(JournalTest, ReadsMoreFilesThanItKeepsOpen) {
-    constexpr int kRanks = 150;
+    constexpr int kRanks = 120;
     for (int rank = 0; rank < kRanks; ++rank) {
-        write(rank, {{std::to_string(rank), "reply"}});
+        const std::string body = std::to_string(rank);
+        write_bytes(file(rank), journal_line(journal_key(ask(body)), ask(body), "reply"));
     }
     Journal journal = read();
     for (int pass = 0; pass < 2; ++pass) {
@@ -222,8 +224,8 @@ TEST_F(JournalTest, TakesFilesInTheOrderOfTheirNumbersNotOfTheirNames) {
 }
 
 TEST_F(JournalTest, LeavesOutRepliesThatAreTooLong) {
-    Journal journal = open();
-    journal.put(ask("long"), std::string(Journal::kLongestReply + 1, 'x'));
+    Journal journal = Journal::read_write(directory().path(), 0, kShortLimit);
+    journal.put(ask("long"), std::string(kShortLimit + 1, 'x'));
     EXPECT_EQ(journal.counts().too_long, 1);
     EXPECT_EQ(journal.find(ask("long")), std::nullopt);
     journal.put(ask("a"), "1");
@@ -232,11 +234,21 @@ TEST_F(JournalTest, LeavesOutRepliesThatAreTooLong) {
 
 TEST_F(JournalTest, KeepsTheLongestReply) {
     // All quotation marks: the form that takes most room.
-    const std::string longest(Journal::kLongestReply, '"');
-    open().put(ask("a"), longest);
-    Journal journal = read();
+    const std::string longest(kShortLimit, '"');
+    Journal::read_write(directory().path(), 0, kShortLimit).put(ask("a"), longest);
+    Journal journal = Journal::read_only(directory().path(), kShortLimit);
     EXPECT_EQ(journal.counts().held, 1);
     EXPECT_TRUE(journal.find(ask("a")) == longest);
+}
+
+TEST_F(JournalTest, ReadsNothingBeforeItIsRefreshedWhenOpenedUnread) {
+    write(0, {{"a", "1"}});
+    Journal journal = Journal::unread(directory().path(), 0);
+    EXPECT_EQ(journal.counts().held, 0);
+    journal.refresh();
+    EXPECT_THAT(journal.find(ask("a")), Optional(std::string("1")));
+    journal.put(ask("b"), "2");
+    EXPECT_THAT(directory().names(), ElementsAre("rank-0-1.jsonl", "rank-0.jsonl"));
 }
 
 TEST_F(JournalTest, TakesNoReplyWhenOpenedToRead) {
