@@ -43,11 +43,12 @@ void take_decided(const Decisions& decisions, Trials& trials);
 
 /// What a trial is run with, beside its job.
 struct TrialSurroundings {
-    std::FILE* output = stdout;             ///< for what dln train prints
-    std::shared_ptr<Journal> journal = {};  ///< of the sweep, of this rank
-    std::optional<LimitShare> share = {};   ///< as Session::start takes it
-    std::function<void()> on_turn = {};     ///< as in Training
-    StopTime stop_time = StopTime(0.0);     ///< as in Training
+    std::FILE* output = stdout;                      ///< for what dln train prints
+    std::shared_ptr<Journal> journal = {};           ///< of the sweep, of this rank
+    std::optional<LimitShare> share = {};            ///< as Session::start takes it
+    std::function<void()> on_turn = {};              ///< as in Training
+    StopTime stop_time = StopTime(0.0);              ///< as in Training
+    std::function<std::string()> told_to_stop = {};  ///< as in Training
 };
 
 struct TrialEnd {

@@ -1,5 +1,6 @@
 #include "cli/sweep_dispatch.hpp"
 
+#include <algorithm>
 #include <thread>
 
 #include <nlohmann/json.hpp>
@@ -10,6 +11,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kEnd = "end";  // all groups are done
+constexpr const char* kStop =
+    "stop";  // another group was told to stop: save, and ask for nothing more
 
 // Ranks that wait must not take a core from those that compute.
 void pause_a_little() { std::this_thread::sleep_for(std::chrono::milliseconds(1)); }
@@ -54,6 +57,11 @@ Trial trial_of(const std::string& text, const Trials& trials) {
     return trial;
 }
 
+void LookPace::looked(bool found, Time now) {
+    looked_ = now;
+    interval_ = found ? kShortest : std::min(2 * interval_, kLongest);
+}
+
 void Dispatcher::learn(const TrialReport& report) {
     if (report.ended) source_.ended(*report.ended, report.metric);
     if (report.is_stopping) has_stopped_ = true;
@@ -65,25 +73,37 @@ void Dispatcher::answer_waiting() {
         if (!has_stopped_) trial = source_.next();
         if (!trial && !is_over()) return;
         if (!trial) --others_left_;
-        world_.send(waiting_.front(), trial ? text_of(*trial) : std::string());
+        const int rank = waiting_.front();
+        world_.send(rank, trial ? text_of(*trial) : std::string());
+        if (trial) running_.insert(rank);
         waiting_.pop_front();
     }
 }
 
 void Dispatcher::serve() {
     const std::clock_t start = std::clock();
+    bool found = false;
     while (const auto message = world_.receive()) {
         learn(report_of(message->bytes));
+        running_.erase(message->source);
         waiting_.push_back(message->source);
+        found = true;
     }
+    if (has_stopped_) tell_to_stop();
     answer_waiting();
     source_.keep_alive();
-    served_ = std::chrono::steady_clock::now();
+    pace_.looked(found, std::chrono::steady_clock::now());
     serving_ += std::clock() - start;
 }
 
 void Dispatcher::serve_in_passing() {
-    if (std::chrono::steady_clock::now() - served_ >= kBetween) serve();
+    if (pace_.is_due(std::chrono::steady_clock::now())) serve();
+}
+
+// A group that has ended its trial meanwhile passes over it: it asks, and is told that there is no more.
+void Dispatcher::tell_to_stop() {
+    for (const int rank : running_) world_.send(rank, kStop);
+    running_.clear();
 }
 
 std::string Dispatcher::take(const TrialReport& report,
@@ -107,9 +127,20 @@ void Dispatcher::serve_to_the_end() {
     for (int rank = 1; rank < world_.size(); ++rank) world_.send(rank, kEnd);
 }
 
-std::string ask_for_trial(Communicator& world, const TrialReport& report) {
-    world.send(0, text_of(report));
-    return wait_for_message(world);
+std::string TrialAsker::ask(const TrialReport& report) {
+    world_.send(0, text_of(report));
+    std::string answer = wait_for_message(world_);
+    while (answer == kStop) answer = wait_for_message(world_);
+    pace_.looked(true, std::chrono::steady_clock::now());
+    return answer;
+}
+
+void TrialAsker::listen_in_passing() {
+    const auto now = std::chrono::steady_clock::now();
+    if (!pace_.is_due(now)) return;
+    const auto message = world_.receive();
+    if (message) is_told_to_stop_ = message->bytes == kStop;
+    pace_.looked(false, now);
 }
 
 void wait_for_the_end(Communicator& world) { (void)wait_for_message(world); }

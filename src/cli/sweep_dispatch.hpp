@@ -8,6 +8,7 @@
 #include <deque>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "dln/comm/communicator.hpp"
@@ -22,6 +23,22 @@ struct TrialReport {
     bool is_stopping = false;            ///< it was told to stop: nothing more is to be handed out
 };
 
+/// When to look at messages while a trial runs. A look that finds nothing costs a turn of the core: the longer nothing
+/// has come, the rarer they are.
+class LookPace {
+  public:
+    using Time = std::chrono::steady_clock::time_point;
+    explicit LookPace(Time now) : looked_(now) {}
+    [[nodiscard]] bool is_due(Time now) const { return now - looked_ >= interval_; }
+    void looked(bool found, Time now);
+
+  private:
+    static constexpr std::chrono::milliseconds kShortest{5};
+    static constexpr std::chrono::milliseconds kLongest{100};
+    Time looked_;
+    std::chrono::milliseconds interval_ = kShortest;
+};
+
 /// On rank 0 of the world only.
 class Dispatcher {
   public:
@@ -33,10 +50,10 @@ class Dispatcher {
     /// `is_asked_to_stop`.
     [[nodiscard]] std::string take(const TrialReport& report,
                                    const std::function<bool()>& is_asked_to_stop);
+    /// A group was told to stop, so all are.
     [[nodiscard]] bool has_stopped() const { return has_stopped_; }
 
-    /// Answers groups that have asked. Looks at most once in kBetween, as each look at messages may cost a turn of
-    /// the core.
+    /// Answers groups that have asked, when it is time to look.
     void serve_in_passing();
     /// Until every group has been told that there is no more.
     void serve_to_the_end();
@@ -49,6 +66,7 @@ class Dispatcher {
     void serve();
     void learn(const TrialReport& report);
     void answer_waiting();
+    void tell_to_stop();
     [[nodiscard]] bool is_over() const { return has_stopped_ || source_.is_exhausted(); }
 
     Communicator& world_;
@@ -56,13 +74,26 @@ class Dispatcher {
     int others_left_;          // groups that have not been told that there is no more
     std::deque<int> waiting_;  // ranks that have asked and have no answer yet
     bool has_stopped_ = false;
-    static constexpr std::chrono::milliseconds kBetween{5};
-    std::chrono::steady_clock::time_point served_ = std::chrono::steady_clock::now();
+    std::set<int> running_;  // ranks whose groups run a trial, and have not been told to stop
+    LookPace pace_{std::chrono::steady_clock::now()};
     std::clock_t serving_ = 0;
 };
 
-/// The next trial from rank 0, as text; empty: nothing more. On the first rank of a group other than rank 0's.
-[[nodiscard]] std::string ask_for_trial(Communicator& world, const TrialReport& report);
+/// The other side: on the first rank of a group other than rank 0's.
+class TrialAsker {
+  public:
+    explicit TrialAsker(Communicator& world) : world_(world) {}
+    /// The next trial from rank 0, as text; empty: nothing more.
+    [[nodiscard]] std::string ask(const TrialReport& report);
+    /// Looks whether rank 0 says that all are to stop, when it is time to look. While a trial runs.
+    void listen_in_passing();
+    [[nodiscard]] bool is_told_to_stop() const { return is_told_to_stop_; }
+
+  private:
+    Communicator& world_;
+    bool is_told_to_stop_ = false;
+    LookPace pace_{std::chrono::steady_clock::now()};
+};
 
 /// Waits until all groups are done. On every rank of the world but 0.
 void wait_for_the_end(Communicator& world);

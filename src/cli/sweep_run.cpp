@@ -82,7 +82,20 @@ void run_trials(Communicator& world,
                                    .journal = begun.journal,
                                    .share = LimitShare{.rank = world.rank(), .ranks = world.size()},
                                    .stop_time = stop_time};
-    if (dispatcher != nullptr) surroundings.on_turn = [&] { dispatcher->serve_in_passing(); };
+    TrialAsker asker(world);
+    bool is_told = false;
+    surroundings.on_turn = [&] {
+        if (dispatcher != nullptr) {
+            dispatcher->serve_in_passing();
+            is_told = dispatcher->has_stopped();
+        } else {
+            asker.listen_in_passing();
+            is_told = asker.is_told_to_stop();
+        }
+    };
+    surroundings.told_to_stop = [&] {
+        return is_told ? std::string("the stop of another group") : std::string();
+    };
     // A signal between trials, or in one that has just come to its end.
     const auto is_asked_to_stop = [&] { return !stop_reason(stop_time).empty(); };
     TrialReport report;
@@ -92,7 +105,7 @@ void run_trials(Communicator& world,
         if (dispatcher != nullptr) {
             next = dispatcher->take(report, is_asked_to_stop);
         } else if (group.rank() == 0) {
-            next = ask_for_trial(world, report);
+            next = asker.ask(report);
         }
         next = group.broadcast(std::move(next));
         if (next.empty()) return;

@@ -108,6 +108,7 @@ TrialEnd run_trial(Communicator& comm,
                                                      overrides_of(spec, trial));
                                 },
                             .stop_time = surroundings.stop_time,
+                            .told_to_stop = surroundings.told_to_stop,
                             .pause_after = trial.pause_after,
                             .output = surroundings.output,
                             .shared_journal = surroundings.journal,

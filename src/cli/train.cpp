@@ -188,6 +188,12 @@ class TurnedDisplay : public TrainDisplay {
     const std::function<void()>& on_turn_;
 };
 
+std::string stop_reason_of(const Training& training) {
+    std::string reason = stop_reason(training.stop_time);
+    if (reason.empty() && training.told_to_stop) reason = training.told_to_stop();
+    return reason;
+}
+
 int train_on_root(Session& session, const std::string& hash, const Training& training) {
     const Job& job = session.job();
     const std::string& replay = training.replay;
@@ -241,7 +247,7 @@ int train_on_root(Session& session, const std::string& hash, const Training& tra
                             .job_hash = hash};
     StopSignals::defer();  // until here there was nothing that ending in order would save
     display.finished(train(context, run, *store, header, probed, display,
-                           {.stop = [&training] { return stop_reason(training.stop_time); },
+                           {.stop = [&training] { return stop_reason_of(training); },
                             .pause_after = training.pause_after}));
     return 0;
 }

@@ -21,6 +21,8 @@ struct Training {
     std::function<Job()> read;  ///< called on rank 0
     std::string replay = {};    ///< directory of the run to replay; empty: none
     StopTime stop_time = StopTime(0.0);
+    /// Why to stop beside signals and time; empty: go on. Called often on rank 0. None: nothing else.
+    std::function<std::string()> told_to_stop = {};
     std::int64_t pause_after = 0;  ///< as in TrainEnd
     std::FILE* output = stdout;    ///< for what a person sees of the run
     /// The journal of this rank to use instead of the run's; none: the run's.

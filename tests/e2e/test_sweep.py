@@ -5,14 +5,23 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "support"))
 
 # pylint: disable=wrong-import-position
-from dln_program import ALONE, ProgramTest, command_line, environment_with, killable
+from dln_program import (
+    ALONE,
+    ProgramTest,
+    command_line,
+    environment_with,
+    killable,
+    pid_of_rank,
+)
 from fake_llm_server import FakeServer
 
 CANDIDATES = {"pointer": "/train/candidates", "values": [3, 4]}
@@ -146,6 +155,31 @@ class Run(Sweeps):
         self.sweep("run")
         self.assertEqual(self.status()["finished"], [0, 1])
 
+    def test_signal_that_only_one_group_gets_stops_all(self):
+        for signalled in (0, 1):
+            with self.subTest(rank=signalled):
+                self.write_sweep(
+                    [{"pointer": "/train/candidates", "values": [3, 4, 5]}],
+                    {"train": {"steps": 1_000_000, "batch_size": 4}},
+                )
+                process = subprocess.Popen(
+                    command_line(["sweep", "run", "sweep.json"], 2),
+                    cwd=self.dir,
+                    env=environment_with({}),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                )
+                self.addCleanup(process.kill)
+                begun = [self.dir / f"sweep/00000{i}/steps/000001.h5" for i in (0, 1)]
+                while process.poll() is None and not all(path.exists() for path in begun):
+                    time.sleep(0.01)
+                os.kill(pid_of_rank(process.pid, signalled), signal.SIGUSR1)
+                said, _ = process.communicate(timeout=60)
+                self.assertEqual(process.returncode, 75, said)
+                status = self.status()
+                self.assertEqual((status["stopped"], status["waiting"]), ([0, 1], [2]))
+                shutil.rmtree(self.dir / "sweep")
+
     def test_failing_trial_is_recorded_and_does_not_end_the_sweep(self):
         self.write("broken.jsonl", "no json\n")
         values = ["broken.jsonl", "train.jsonl"]
@@ -234,12 +268,14 @@ class Journal(Sweeps):
             for line in path.read_bytes().splitlines()
         ]
 
-    def test_processes_that_run_side_by_side_share_a_journal(self):
-        with FakeServer() as server:
-            backend = {"kind": "http", "endpoints": f"http://127.0.0.1:{server.port}"}
+    def test_processes_that_run_side_by_side_share_journal_and_limits(self):
+        with FakeServer("--latency-ms", "5") as server:
+            address = f"http://127.0.0.1:{server.port}"
+            backend = {"kind": "http", "endpoints": [{"address": address, "in_flight": 3}]}
             space = [{"pointer": "/train/tie_margin", "values": [0, 1e-9, 2e-9, 3e-9, 4e-9, 5e-9]}]
             self.write_sweep(space, job_parts={"backend": backend})
             self.sweep("run", ranks=2, timeout=120)
+            self.assertLessEqual(server.stats()["max_in_flight"], 3)  # of both groups together
         # At most both processes paid for everything once.
         lines = self.journal_lines()
         self.assertLessEqual(len(lines), 2 * len(set(json.loads(line)["key"] for line in lines)))
