@@ -1,6 +1,6 @@
-// dln sweep status, collect, best: how far a sweep has come, and what it came to.
+// dln sweep status and collect: how far a sweep has come, and what each configuration came to.
 
-#include <filesystem>
+#include "cli/sweep_report.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -11,7 +11,6 @@
 #include "dln/text/utf8.hpp"
 
 #include "cli/ranks.hpp"
-#include "cli/sweep.hpp"
 #include "cli/text_file.hpp"
 
 namespace dln {
@@ -19,20 +18,67 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<TrialState, 5> kStates{TrialState::finished, TrialState::running,
-                                            TrialState::stopped, TrialState::failed,
-                                            TrialState::waiting};
-constexpr std::size_t kMostReasons = 20;
+Json cost_json(const TrialCost& cost) {
+    return {{"requests", cost.requests},
+            {"saved", cost.recalled},
+            {"prompt_tokens", cost.prompt_tokens},
+            {"generated_tokens", cost.generated_tokens},
+            {"seconds", cost.seconds}};
+}
 
-struct ReportOptions {
-    std::string path;
-    bool json = false;
-    bool csv = false;
-};
+Json trial_json(const TrialResult& trial) {
+    Json json{{"trial", trial.number}, {"state", name_of(trial.state)}, {"run_dir", trial.run_dir}};
+    if (trial.seed) json["seed"] = *trial.seed;
+    if (!trial.reason.empty()) json["reason"] = trial.reason;
+    if (trial.metric) json["metric"] = *trial.metric;
+    if (trial.steps > 0) json["steps_done"] = trial.steps;
+    if (trial.state != TrialState::waiting) json["cost"] = cost_json(trial.cost);
+    return json;
+}
+
+}  // namespace
+
+const Decisions* decisions_of(const OpenSweep& sweep) {
+    return sweep.decisions ? &*sweep.decisions : nullptr;
+}
 
 void print_json(const Json& json) {
     fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
 }
+
+std::string number_text(const std::optional<double>& value) {
+    return value ? fmt::format("{:.4f}", *value) : "-";
+}
+
+std::string interval_text(const std::optional<Interval>& interval) {
+    return interval ? fmt::format("{:.4f} to {:.4f}", interval->low, interval->high) : "-";
+}
+
+void print_saved(const TrialCost& cost) {
+    if (cost.recalled == 0) return;
+    fmt::print("replies saved: {}; the sweep's journal had them, so that nothing was sent\n",
+               grouped(cost.recalled));
+}
+
+Json configuration_json(const ConfigurationResult& one) {
+    Json json{{"configuration", one.configuration}, {"settings", settings_json(one.settings)}};
+    if (one.mean) json["mean"] = *one.mean;
+    if (one.interval) json["interval_95"] = {one.interval->low, one.interval->high};
+    if (one.observed) {
+        json["observed"] = {{"steps", one.observed->steps}};
+        if (one.observed->metric) json["observed"]["metric"] = *one.observed->metric;
+    }
+    json["cost"] = cost_json(one.cost);
+    for (const TrialResult& trial : one.trials) json["trials"].push_back(trial_json(trial));
+    return json;
+}
+
+namespace {
+
+constexpr std::array<TrialState, 5> kStates{TrialState::finished, TrialState::running,
+                                            TrialState::stopped, TrialState::failed,
+                                            TrialState::waiting};
+constexpr std::size_t kMostReasons = 20;
 
 // ---- status ------------------------------------------------------------------------------------
 
@@ -53,7 +99,9 @@ void print_status(const OpenSweep& sweep, const SweepProgress& progress) {
     fmt::print("{}: {} trials in {}\n", sweep.trials.spec().name, sweep.trials.size(),
                shown_path(sweep.directory.path()));
     for (const TrialState state : kStates) {
-        fmt::print("{:>8}  {}\n", progress.count(state), name_of(state));
+        const bool may_pause = state == TrialState::finished && sweep.trials.spec().halving;
+        fmt::print("{:>8}  {}{}\n", progress.count(state), name_of(state),
+                   may_pause ? ", or pause with fewer steps" : "");
     }
     if (sweep.decisions) print_brackets(sweep.decisions->search());
     std::size_t shown = 0;
@@ -110,18 +158,14 @@ int run_status(const ReportOptions& options) {
 
 // ---- collect -----------------------------------------------------------------------------------
 
-std::string number_text(const std::optional<double>& value) {
-    return value ? fmt::format("{:.4f}", *value) : "-";
+// With halving a configuration that goes on has lost the results that it had before: the log knows them.
+std::optional<double> mean_so_far(const ConfigurationResult& one) {
+    return one.is_complete() || !one.observed ? one.mean : one.observed->metric;
 }
 
-std::string interval_text(const std::optional<Interval>& interval) {
-    return interval ? fmt::format("{:.4f} to {:.4f}", interval->low, interval->high) : "-";
-}
-
-void print_saved(const TrialCost& cost) {
-    if (cost.recalled == 0) return;
-    fmt::print("replies saved: {}; the sweep's journal had them, so that nothing was sent\n",
-               grouped(cost.recalled));
+std::string steps_text(const ConfigurationResult& one) {
+    if (one.is_complete()) return std::to_string(one.steps());
+    return one.observed ? std::to_string(one.observed->steps) : "-";
 }
 
 void print_table(const OpenSweep& sweep, const SweepResults& results) {
@@ -138,42 +182,15 @@ void print_table(const OpenSweep& sweep, const SweepResults& results) {
                "settings");
     for (const ConfigurationResult& one : results.configurations) {
         if (!sweep.trials.is_known(one.configuration)) continue;
-        fmt::print(
-            "{:>6}  {}{:>8}  {:>20}  {:>7}  {:>10}  {:>12}  {:>9.1f}  {}\n", one.configuration,
-            steps_column(one.is_complete() ? std::to_string(one.steps()) : "-"),
-            number_text(one.mean), interval_text(one.interval),
-            fmt::format("{}/{}", one.metrics.size(), one.trials.size()), grouped(one.cost.requests),
-            grouped(one.cost.prompt_tokens + one.cost.generated_tokens), one.cost.seconds,
-            describe(one.settings));
+        fmt::print("{:>6}  {}{:>8}  {:>20}  {:>7}  {:>10}  {:>12}  {:>9.1f}  {}\n",
+                   one.configuration, steps_column(steps_text(one)), number_text(mean_so_far(one)),
+                   interval_text(one.interval),
+                   fmt::format("{}/{}", one.metrics.size(), one.trials.size()),
+                   grouped(one.cost.requests),
+                   grouped(one.cost.prompt_tokens + one.cost.generated_tokens), one.cost.seconds,
+                   describe(one.settings));
     }
     print_saved(results.cost);
-}
-
-Json cost_json(const TrialCost& cost) {
-    return {{"requests", cost.requests},
-            {"saved", cost.recalled},
-            {"prompt_tokens", cost.prompt_tokens},
-            {"generated_tokens", cost.generated_tokens},
-            {"seconds", cost.seconds}};
-}
-
-Json trial_json(const TrialResult& trial) {
-    Json json{{"trial", trial.number}, {"state", name_of(trial.state)}, {"run_dir", trial.run_dir}};
-    if (trial.seed) json["seed"] = *trial.seed;
-    if (!trial.reason.empty()) json["reason"] = trial.reason;
-    if (trial.metric) json["metric"] = *trial.metric;
-    if (trial.steps > 0) json["steps_done"] = trial.steps;
-    if (trial.state == TrialState::finished) json["cost"] = cost_json(trial.cost);
-    return json;
-}
-
-Json configuration_json(const ConfigurationResult& one) {
-    Json json{{"configuration", one.configuration}, {"settings", settings_json(one.settings)}};
-    if (one.mean) json["mean"] = *one.mean;
-    if (one.interval) json["interval_95"] = {one.interval->low, one.interval->high};
-    json["cost"] = cost_json(one.cost);
-    for (const TrialResult& trial : one.trials) json["trials"].push_back(trial_json(trial));
-    return json;
 }
 
 Json collected_json(const OpenSweep& sweep, const SweepResults& results) {
@@ -230,7 +247,7 @@ void print_csv(const OpenSweep& sweep, const SweepResults& results) {
 
 int run_collect(const ReportOptions& options) {
     const OpenSweep sweep = open_begun_sweep(options.path);
-    const SweepResults results = read_results(sweep.trials, sweep.directory);
+    const SweepResults results = read_results(sweep.trials, sweep.directory, decisions_of(sweep));
     if (options.json) {
         print_json(collected_json(sweep, results));
     } else if (options.csv) {
@@ -241,75 +258,7 @@ int run_collect(const ReportOptions& options) {
     return 0;
 }
 
-// ---- best --------------------------------------------------------------------------------------
-
-// Of the seeds of the best configuration, the one with the best metric.
-const TrialResult& best_trial(const ConfigurationResult& best, SweepGoal goal) {
-    const auto less = [goal](const TrialResult& a, const TrialResult& b) {
-        return goal == SweepGoal::max ? *a.metric < *b.metric : *a.metric > *b.metric;
-    };
-    return *std::ranges::max_element(best.trials, less);
-}
-
-void print_best(const OpenSweep& sweep, const ConfigurationResult& best, std::size_t compared) {
-    const SweepSpec& spec = sweep.trials.spec();
-    fmt::print("best of {} configuration{}{} by {} {}: configuration {}\n", compared,
-               compared == 1 ? "" : "s",
-               spec.halving ? fmt::format(" that had {} steps", best.steps()) : std::string(),
-               spec.metric.goal == SweepGoal::max ? "largest" : "smallest",
-               printable(spec.metric.pointer, 60), best.configuration);
-    for (const Setting& setting : best.settings) {
-        fmt::print("  {} = {}\n", printable(setting.pointer, 80),
-                   printable(setting.value.dump(), 120));
-    }
-    fmt::print("mean {} over {} seed{}{}\n", number_text(best.mean), best.metrics.size(),
-               best.metrics.size() == 1 ? "" : "s",
-               best.interval ? ", 95 % interval " + interval_text(best.interval)
-                             : "; several \"seeds\" would tell how much of it is chance");
-    if (compared > 1) {
-        fmt::print("The best of several is better by chance too: expect less of it on new data.\n");
-    }
-    const TrialResult& trial = best_trial(best, spec.metric.goal);
-    const std::string run = shown_path(trial.run_dir);
-    fmt::print("its best trial: {}, {} {:.4f}\n", trial.number, printable(spec.metric.pointer, 60),
-               *trial.metric);
-    fmt::print("prompts:  {}\n", spec.compact ? fmt::format("cat {}/prompts.json", run)
-                                              : fmt::format("dln inspect {}", run));
-    fmt::print("use it:   dln predict --run {}\n", run);
-}
-
-int run_best(const ReportOptions& options) {
-    const OpenSweep sweep = open_begun_sweep(options.path);
-    const SweepResults results = read_results(sweep.trials, sweep.directory);
-    const SweepGoal goal = sweep.trials.spec().metric.goal;
-    const auto order = ranked(results, sweep.trials.spec());
-    if (order.empty()) {
-        throw UsageError(fmt::format(
-            "{}: no configuration has finished with all its seeds: {} of {} trials have. Run the "
-            "others first: dln sweep run {}",
-            printable(options.path), results.progress.count(TrialState::finished),
-            sweep.trials.size(), printable(options.path)));
-    }
-    // With halving, those that had as many steps as the best.
-    const auto compared = static_cast<std::size_t>(std::ranges::count_if(
-        order, [&](const auto* one) { return one->steps() == order.front()->steps(); }));
-    if (options.json) {
-        Json json = configuration_json(*order.front());
-        json["compared"] = compared;
-        json["best_trial"] = best_trial(*order.front(), goal).number;
-        print_json(json);
-        return 0;
-    }
-    print_best(sweep, *order.front(), compared);
-    const std::size_t left = results.configurations.size() - compared;
-    if (left > 0) {
-        fmt::print("{} configuration{} not finished yet{}, or failed, and not compared\n", left,
-                   left == 1 ? " is" : "s are",
-                   sweep.trials.spec().halving ? ", had fewer steps" : "");
-    }
-    print_saved(results.cost);
-    return 0;
-}
+}  // namespace
 
 CLI::App* add_report(CLI::App& sweep,
                      Chosen& chosen,
@@ -327,8 +276,6 @@ CLI::App* add_report(CLI::App& sweep,
     return command;
 }
 
-}  // namespace
-
 void add_sweep_status(CLI::App& sweep, Chosen& chosen) {
     add_report(sweep, chosen, "status",
                "How many trials have finished, run, failed (and why) and wait",
@@ -341,11 +288,6 @@ void add_sweep_collect(CLI::App& sweep, Chosen& chosen) {
         add_report(sweep, chosen, "collect", "The metric and the cost of each configuration",
                    options, run_collect);
     command->add_flag("--csv", options->csv, "Print a line of CSV for each trial");
-}
-
-void add_sweep_best(CLI::App& sweep, Chosen& chosen) {
-    add_report(sweep, chosen, "best", "The best configuration by the mean over its seeds",
-               std::make_shared<ReportOptions>(), run_best);
 }
 
 }  // namespace dln

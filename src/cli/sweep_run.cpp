@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
 #include "dln/error.hpp"
 #include "dln/sweep/adaptive_trials.hpp"
@@ -114,8 +115,8 @@ void run_trials(Communicator& world,
         if (group.rank() != 0) continue;
         report = {};
         // What a disk, a server or a budget refuses is not to be decided by.
-        const bool says_nothing =
-            end.is_of_surroundings() && is_adaptive(begun.sweep.trials.spec().method);
+        const bool says_nothing = (end.is_of_surroundings() || end.is_elsewhere) &&
+                                  is_adaptive(begun.sweep.trials.spec().method);
         if (says_nothing || end.exit_code == static_cast<int>(ExitCode::submit_again)) {
             report.is_stopping = true;
         } else {
@@ -189,6 +190,13 @@ int conclude(const OpenSweep& sweep, const RunOptions& options, bool has_stopped
         fmt::print("not all is done; the same command goes on\n");
         return static_cast<int>(ExitCode::submit_again);
     }
+    if (decides && progress.count(TrialState::waiting) > 0) {
+        fmt::print(
+            "{} trials that were decided on have no run directory any more, so that their "
+            "results are lost; those of the others stay\n",
+            progress.count(TrialState::waiting));
+        return static_cast<int>(ExitCode::internal_error);
+    }
     return first_failure(sweep, progress, false);
 }
 
@@ -221,6 +229,12 @@ std::unique_ptr<TrialSource> listed_trials(const OpenSweep& sweep, const RunOpti
     fmt::print("{}: {} trials, {} to run", sweep.trials.spec().name, sweep.trials.size(),
                numbers.size());
     return std::make_unique<ListedTrials>(sweep.trials, std::move(numbers));
+}
+
+double peak_megabytes() {
+    rusage used{};
+    return ::getrusage(RUSAGE_SELF, &used) == 0 ? static_cast<double>(used.ru_maxrss) / 1024.0
+                                                : 0.0;
 }
 
 // Trials that pause keep their step files until none can go on any more, and a process may have been killed between
@@ -257,9 +271,11 @@ int run_sweep(Communicator& world, const RunOptions& options) {
     Dispatcher dispatcher(world, *source, groups);
     const std::clock_t start = std::clock();
     run_trials(world, *group, begun, stop_time, &dispatcher);
-    spdlog::debug("handing out trials took {:.6f} s of {:.3f} s of processor time",
-                  dispatcher.seconds_serving(),
-                  static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
+    spdlog::debug(
+        "handing out trials took {:.6f} s of {:.3f} s of processor time; {:.1f} MB of memory at "
+        "most",
+        dispatcher.seconds_serving(), static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC,
+        peak_megabytes());
     dispatcher.serve_to_the_end();
     if (!dispatcher.has_stopped()) compact_finished(begun.sweep);
     return conclude(begun.sweep, options, dispatcher.has_stopped());

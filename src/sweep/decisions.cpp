@@ -61,6 +61,7 @@ void Decisions::replay(const SealedLog::Content& content, bool decides) {
     search_ = make_adaptive_search(spec_);
     under_way_.clear();
     taken_.clear();
+    observed_.clear();
     fault_ = content.fault;
     for (std::size_t i = 0; i < content.lines.size(); ++i) replay_line(content.lines[i], i + 1);
 }
@@ -108,6 +109,7 @@ SearchWork Decisions::begin(SearchWork work) {
 void Decisions::end(const HalvingWork& place, std::optional<double> metric) {
     const auto found = std::ranges::find(under_way_, place, &SearchWork::place);
     if (decides_) search_->observe(*found, metric);
+    observed_[place.configuration] = {.steps = place.steps, .metric = metric};
     under_way_.erase(found);
 }
 

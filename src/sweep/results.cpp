@@ -9,6 +9,7 @@
 #include "dln/error.hpp"
 #include "dln/store/durable_write.hpp"
 #include "dln/text/utf8.hpp"
+#include "dln/train/run_summary.hpp"
 
 namespace dln {
 namespace {
@@ -54,6 +55,23 @@ TrialCost cost_of(const Json& result) {
             .seconds = number_or_zero<double>(result, "/measured/seconds")};
 }
 
+// Of a trial that has no result yet, by its newest step file.
+TrialCost cost_so_far(const TrialResult& trial) {
+    std::error_code failure;
+    if (!std::filesystem::exists(trial.run_dir, failure)) return {};
+    try {
+        const std::optional<Spending> spent = read_run_summary(trial.run_dir).spent;
+        if (!spent) return {};
+        return {.requests = spent->requests,
+                .recalled = 0,
+                .prompt_tokens = spent->prompt_tokens,
+                .generated_tokens = spent->generated_tokens,
+                .seconds = spent->seconds};
+    } catch (const Error&) {
+        return {};  // it has only begun, or is being written
+    }
+}
+
 // Where a result has numbers.
 std::vector<std::string> reported_by(const Json& result) {
     std::vector<std::string> pointers;
@@ -96,7 +114,9 @@ TrialCost& TrialCost::operator+=(const TrialCost& other) {
     return *this;
 }
 
-SweepResults read_results(const Trials& trials, const SweepDirectory& directory) {
+SweepResults read_results(const Trials& trials,
+                          const SweepDirectory& directory,
+                          const Decisions* decisions) {
     const SweepSpec& spec = trials.spec();
     SweepResults results{.progress = read_progress(trials, directory)};
     Json first;  // of a finished trial
@@ -104,6 +124,9 @@ SweepResults read_results(const Trials& trials, const SweepDirectory& directory)
     for (std::uint64_t c = 0; c < trials.configurations(); ++c) {
         ConfigurationResult& here = results.configurations.emplace_back();
         here.configuration = c;
+        if (decisions != nullptr && decisions->observed().contains(c)) {
+            here.observed = decisions->observed().at(c);
+        }
         for (std::uint64_t s = 0; s < trials.seeds_each(); ++s) {
             Trial trial = trials.trial(c * trials.seeds_each() + s);
             TrialResult& its = here.trials.emplace_back(
@@ -115,7 +138,11 @@ SweepResults read_results(const Trials& trials, const SweepDirectory& directory)
             if (its.state == TrialState::failed) {
                 its.reason = results.progress.failures.at(its.number).reason;
             }
-            if (its.state != TrialState::finished) continue;
+            if (its.state != TrialState::finished) {
+                its.cost = cost_so_far(its);
+                here.cost += its.cost;
+                continue;
+            }
             Json result = read_result(its.run_dir);
             its.cost = cost_of(result);
             here.cost += its.cost;

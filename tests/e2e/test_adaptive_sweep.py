@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import shutil
 import unittest
 
@@ -43,7 +44,9 @@ class Halving(Adaptive):
         self.assertIn("2        2         2", self.sweep("status").out)
         steps = self.steps_done()
         self.assertEqual(sorted(steps.values()), [1, 1, 1, 1, 2, 2, 2, 2])
-        self.assertIn("best of 2 configurations that had 2 steps", self.sweep("best").out)
+        told = self.sweep("best").out
+        self.assertIn("best of 2 configurations that had 2 steps", told)
+        self.assertIn("train it: dln train job.json --set /train/steps=2 --set /train/proposals", told)
         best = json.loads(self.sweep("best", "--json").out)
         trial = next(one for one in best["trials"] if one["trial"] == best["best_trial"])
         self.assertEqual(trial["steps_done"], 2)
@@ -67,10 +70,30 @@ class Halving(Adaptive):
             with self.subTest(failpoint):
                 shutil.rmtree(self.dir / "sweep", ignore_errors=True)
                 self.run_until(failpoint)
+                if failpoint == "before_test:1":
+                    self.expect_leader_on_its_way()
                 self.sweep("run")
                 self.assertEqual(self.decisions(), decided)
                 for run in (self.dir / "straight").glob("0*"):
                     self.expect_same_run(f"sweep/{run.name}", f"straight/{run.name}")
+
+    def expect_leader_on_its_way(self):
+        """It has no results at the moment, but what it was compared by, and what it has cost."""
+        told = self.sweep("best").out
+        leader = re.search(r"configuration (\d) had \d\.\d{4} with 1 step and goes on to 2\n", told)
+        self.assertTrue(leader, told)
+        collected = json.loads(self.sweep("collect", "--json").out)["configurations"][int(leader[1])]
+        self.assertEqual(collected["observed"]["steps"], 1)
+        self.assertNotIn("mean", collected)
+        self.assertGreater(collected["cost"]["requests"], 0)
+
+    def test_directory_that_was_removed_is_told(self):
+        self.write_asha()
+        self.sweep("run")
+        shutil.rmtree(self.dir / "sweep/000002")
+        result = self.dln("sweep", "run", "sweep.json")
+        self.assertEqual(result.code, 1, result)
+        self.assertIn("have no run directory any more", result.out)
 
     def test_failing_trial_counts_as_the_worst(self):
         self.write("broken.jsonl", "no json\n")

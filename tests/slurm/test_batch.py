@@ -157,6 +157,16 @@ class Calls(BatchTest):
         self.run_script("train.sbatch", "job.json", OMPI_MCA_mpi_yield_when_idle="0", SLURM_TASKS_PER_NODE="1")
         self.assertIn("mpirun: [0] [] []", self.said)
 
+    def test_open_mpi_has_a_directory_of_this_job_that_is_gone_afterwards(self):
+        show = 'mkdir "$OMPI_MCA_orte_tmpdir_base" && echo "$0: [$OMPI_MCA_orte_tmpdir_base]"\n'
+        self.program("mpirun", "#!/bin/sh\n" + show)
+        self.run_script("train.sbatch", "job.json", TMPDIR=str(self.dir))
+        place = f"{self.dir}/dln-{os.getuid()}-{ALLOCATION['SLURM_JOB_ID']}"
+        self.assertIn(f"mpirun: [{place}]", self.said)
+        self.assertFalse(os.path.exists(place))
+        self.run_script("train.sbatch", "job.json", OMPI_MCA_orte_tmpdir_base=f"{self.dir}/own")
+        self.assertTrue((self.dir / "own").exists(), "what was set is kept")
+
     def test_missing_time_limit_is_told_of(self):
         self.assertEqual(self.run_script("train.sbatch", "job.json"), 0, self.said)
         self.assertNotIn("time limit", self.said)

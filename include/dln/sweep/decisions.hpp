@@ -3,6 +3,7 @@
 // that order. What the log says was taken must be what the search decides again. Rank 0 only.
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,12 @@
 #include "dln/sweep/sweep_directory.hpp"
 
 namespace dln {
+
+/// What a configuration was last compared by.
+struct Observation {
+    std::int64_t steps = 0;        ///< 0 without halving
+    std::optional<double> metric;  ///< mean of the seeds; none: one failed
+};
 
 class Decisions {
   public:
@@ -29,6 +36,8 @@ class Decisions {
     [[nodiscard]] const std::vector<SearchWork>& under_way() const { return under_way_; }
     /// All that was taken, in order.
     [[nodiscard]] const std::vector<SearchWork>& taken() const { return taken_; }
+    /// By configuration, the last one of each that has any.
+    [[nodiscard]] const std::map<std::uint64_t, Observation>& observed() const { return observed_; }
     /// Where the log is damaged; what came behind is not known any more, and is decided anew. Empty: nowhere.
     [[nodiscard]] const std::string& fault() const { return fault_; }
 
@@ -50,6 +59,7 @@ class Decisions {
     bool decides_ = false;  ///< the search decides on what is replayed too
     std::vector<SearchWork> under_way_;
     std::vector<SearchWork> taken_;
+    std::map<std::uint64_t, Observation> observed_;
     std::string fault_;
 };
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dln/report/statistics.hpp"
+#include "dln/sweep/decisions.hpp"
 #include "dln/sweep/progress.hpp"
 #include "dln/sweep/trials.hpp"
 
@@ -31,7 +32,7 @@ struct TrialResult {
     std::string reason;            ///< of a failed trial
     std::optional<double> metric;  ///< none: not finished, or not reported
     std::int64_t steps = 0;        ///< of training, of a finished or paused trial
-    TrialCost cost;                ///< of a finished trial
+    TrialCost cost;                ///< so far
 };
 
 struct ConfigurationResult {
@@ -42,6 +43,8 @@ struct ConfigurationResult {
     std::optional<double> mean;        ///< of `metrics`; none: there is none
     std::optional<Interval> interval;  ///< 95 % of the mean over seeds; none for one seed
     TrialCost cost;
+    /// Of an adaptive sweep: what the configuration was last compared by, whatever became of its trials since.
+    std::optional<Observation> observed;
     /// Every seed has its metric, after as many steps as the others.
     [[nodiscard]] bool is_complete() const;
     /// Steps that every seed had. Pre: is_complete().
@@ -54,9 +57,11 @@ struct SweepResults {
     TrialCost cost;
 };
 
-/// Throws UsageError when trials have finished and none has the sweep's metric, naming what they report; and when a
+/// `decisions`: of an adaptive sweep. Throws UsageError when trials have finished and none has the sweep's metric, naming what they report; and when a
 /// result.json is damaged.
-[[nodiscard]] SweepResults read_results(const Trials& trials, const SweepDirectory& directory);
+[[nodiscard]] SweepResults read_results(const Trials& trials,
+                                        const SweepDirectory& directory,
+                                        const Decisions* decisions = nullptr);
 
 /// The metric of a finished trial; none: not finished, or not reported. Throws as read_results does.
 [[nodiscard]] std::optional<double> read_metric(const std::string& run_dir,

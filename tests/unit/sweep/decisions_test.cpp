@@ -164,6 +164,9 @@ TEST_F(DecisionsTest, MetricThatIsNoNumberReplaysToTheSame) {
     ASSERT_TRUE(next.has_value());
     EXPECT_EQ(next->place.configuration, 2U) << "the only one with a metric goes on";
     EXPECT_THAT(replayed.under_way(), IsEmpty());
+    EXPECT_EQ(replayed.observed().at(1).metric, std::nullopt);
+    EXPECT_EQ(replayed.observed().at(2).metric, 0.5);
+    EXPECT_EQ(replayed.observed().at(2).steps, 1);
     EXPECT_EQ(replayed.search().brackets()[0][0].observed, 3U);
 }
 
