@@ -93,10 +93,8 @@ std::string plan_text(const Trials& trials) {
     for (std::uint64_t i = 0; i < trials.size(); ++i) {
         const Trial trial = trials.trial(i);
         const std::string settings =
-            trials.is_known(trial.configuration) ? describe(trial.settings) : "not decided";
-        fmt::format_to(out, "{:>6}  {}{}  {}/{}\n", i, settings,
-                       trial.seed ? fmt::format(", /seed={}", *trial.seed) : std::string(), runs,
-                       trial_directory_name(i));
+            trials.is_known(trial.configuration) ? describe(trial) : "not decided";
+        fmt::format_to(out, "{:>6}  {}  {}/{}\n", i, settings, runs, trial_directory_name(i));
     }
     return fmt::to_string(text);
 }

@@ -51,14 +51,22 @@ struct TrialSurroundings {
     std::function<std::string()> told_to_stop = {};  ///< as in Training
 };
 
+/// Whether a trial that failed with this exit code says nothing of its configuration: disk, backend or budget.
+[[nodiscard]] constexpr bool is_of_surroundings(int exit_code) {
+    return exit_code != static_cast<int>(ExitCode::usage);
+}
+
 struct TrialEnd {
     int exit_code = 0;
     std::string reason;         ///< of a failure
     bool is_elsewhere = false;  ///< no failure: another process runs the trial
+    /// The same command may still make more of it.
+    [[nodiscard]] bool is_stop() const {
+        return exit_code == static_cast<int>(ExitCode::submit_again);
+    }
     [[nodiscard]] bool is_failure() const { return !reason.empty() && !is_elsewhere; }
-    /// A failure that says nothing of the configuration: disk, backend or budget.
     [[nodiscard]] bool is_of_surroundings() const {
-        return is_failure() && exit_code != static_cast<int>(ExitCode::usage);
+        return is_failure() && dln::is_of_surroundings(exit_code);
     }
 };
 

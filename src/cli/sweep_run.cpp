@@ -32,8 +32,9 @@ struct RunOptions {
 std::optional<double> metric_of(const OpenSweep& sweep, const Trial& trial, const TrialEnd& end) {
     if (end.exit_code != 0) return std::nullopt;
     const SweepSpec& spec = sweep.trials.spec();
-    if (is_adaptive(spec.method)) require_metric(trial, spec);  // nothing could be decided
-    return read_metric(trial.run_dir, spec.metric);
+    const std::optional<double> metric = read_ended_metric(trial, spec.metric);
+    if (!metric && is_adaptive(spec.method)) require_metric(trial, spec);  // nothing to decide by
+    return metric;
 }
 
 void show_end(const OpenSweep& sweep,
@@ -49,17 +50,14 @@ void show_end(const OpenSweep& sweep,
     } else if (end.exit_code != 0) {
         what = "stopped";
     } else {
-        const auto& halving = sweep.trials.spec().halving;
-        const bool pauses = halving && trial.pause_after < halving->most_steps;
-        what = pauses ? fmt::format("had {} step{}, ", trial.pause_after,
-                                    trial.pause_after == 1 ? "" : "s")
-                      : "finished, ";
+        what = pauses(sweep.trials.spec(), trial)
+                   ? fmt::format("had {} step{}, ", trial.pause_after,
+                                 trial.pause_after == 1 ? "" : "s")
+                   : "finished, ";
         what += value ? fmt::format("{} {:.4f}", printable(metric.pointer, 60), *value)
                       : fmt::format("without {}", printable(metric.pointer, 60));
     }
-    fmt::print("trial {}  {}  {}{}\n", trial_directory_name(trial.number), what,
-               describe(trial.settings),
-               trial.seed ? fmt::format(", /seed={}", *trial.seed) : std::string());
+    fmt::print("trial {}  {}  {}\n", trial_directory_name(trial.number), what, describe(trial));
     std::fflush(stdout);
 }
 
@@ -117,7 +115,7 @@ void run_trials(Communicator& world,
         // What a disk, a server or a budget refuses is not to be decided by.
         const bool says_nothing = (end.is_of_surroundings() || end.is_elsewhere) &&
                                   is_adaptive(begun.sweep.trials.spec().method);
-        if (says_nothing || end.exit_code == static_cast<int>(ExitCode::submit_again)) {
+        if (says_nothing || end.is_stop()) {
             report.is_stopping = true;
         } else {
             report.ended = trial.number;
@@ -155,8 +153,7 @@ int first_failure(const OpenSweep& sweep, const SweepProgress& progress, bool of
     for (const auto& [number, failure] : progress.failures) {
         if (number >= sweep.trials.size() || progress.states[number] != TrialState::failed)
             continue;
-        const TrialEnd end{.exit_code = failure.exit_code, .reason = failure.reason};
-        if (of_surroundings && !end.is_of_surroundings()) continue;
+        if (of_surroundings && !is_of_surroundings(failure.exit_code)) continue;
         return failure.exit_code == 0 ? static_cast<int>(ExitCode::internal_error)
                                       : failure.exit_code;
     }
@@ -174,9 +171,11 @@ std::string remedy_for_failures(const OpenSweep& sweep, const SweepProgress& pro
 }
 
 // The last lines, and the exit code of the sweep.
-int conclude(const OpenSweep& sweep, const RunOptions& options, bool has_stopped) {
+int conclude(const OpenSweep& sweep,
+             const SweepProgress& progress,
+             const RunOptions& options,
+             bool has_stopped) {
     const bool decides = is_adaptive(sweep.trials.spec().method);
-    const SweepProgress progress = read_progress(sweep.trials, sweep.directory);
     fmt::print("{}: {} trials: {}\n", sweep.trials.spec().name, sweep.trials.size(),
                count_of(progress));
     if (progress.count(TrialState::failed) > 0 && (decides || !has_stopped)) {
@@ -239,9 +238,8 @@ double peak_megabytes() {
 
 // Trials that pause keep their step files until none can go on any more, and a process may have been killed between
 // the results of a trial and compacting it.
-void compact_finished(const OpenSweep& sweep) {
+void compact_finished(const OpenSweep& sweep, const SweepProgress& progress) {
     if (!sweep.trials.spec().compact) return;
-    const SweepProgress progress = read_progress(sweep.trials, sweep.directory);
     for (std::uint64_t i = 0; i < sweep.trials.size(); ++i) {
         if (progress.states[i] == TrialState::finished) compact_run(sweep.trials.trial(i).run_dir);
     }
@@ -277,8 +275,9 @@ int run_sweep(Communicator& world, const RunOptions& options) {
         dispatcher.seconds_serving(), static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC,
         peak_megabytes());
     dispatcher.serve_to_the_end();
-    if (!dispatcher.has_stopped()) compact_finished(begun.sweep);
-    return conclude(begun.sweep, options, dispatcher.has_stopped());
+    const SweepProgress progress = read_progress(begun.sweep.trials, begun.sweep.directory);
+    if (!dispatcher.has_stopped()) compact_finished(begun.sweep, progress);
+    return conclude(begun.sweep, progress, options, dispatcher.has_stopped());
 }
 
 }  // namespace

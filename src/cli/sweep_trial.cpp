@@ -24,15 +24,6 @@ struct TrialOptions {
     double max_hours = 0.0;
 };
 
-// What a run that ended with this exit code may still become when the same command is given again.
-bool is_stop(int exit_code) { return exit_code == static_cast<int>(ExitCode::submit_again); }
-
-// A trial that goes on if it turns out to be good needs its step files.
-bool pauses(const OpenSweep& sweep, const Trial& trial) {
-    const auto& halving = sweep.trials.spec().halving;
-    return halving && trial.pause_after < halving->most_steps;
-}
-
 void record(const OpenSweep& sweep, const Trial& trial, const TrialEnd& end) {
     if (end.is_elsewhere) return;  // the other process tells how it ends
     if (end.is_failure()) {
@@ -40,7 +31,9 @@ void record(const OpenSweep& sweep, const Trial& trial, const TrialEnd& end) {
                                        {.exit_code = end.exit_code, .reason = end.reason});
         return;
     }
-    if (sweep.trials.spec().compact && end.exit_code == 0 && !pauses(sweep, trial)) {
+    // A trial that goes on if it turns out to be good needs its step files.
+    const SweepSpec& spec = sweep.trials.spec();
+    if (spec.compact && end.exit_code == 0 && !pauses(spec, trial)) {
         compact_run(trial.run_dir);
     }
 }
@@ -123,7 +116,7 @@ TrialEnd run_trial(Communicator& comm,
         end.is_elsewhere = comm.rank() == 0 && RunDirectory(trial.run_dir).is_being_written();
         if (comm.rank() == 0 && !end.is_elsewhere) fmt::print(stderr, "dln: {}\n", error.what());
     }
-    if (is_stop(end.exit_code)) end.reason.clear();
+    if (end.is_stop()) end.reason.clear();
     if (comm.rank() == 0) record(sweep, trial, end);
     return end;
 }

@@ -124,8 +124,9 @@ SweepResults read_results(const Trials& trials,
     for (std::uint64_t c = 0; c < trials.configurations(); ++c) {
         ConfigurationResult& here = results.configurations.emplace_back();
         here.configuration = c;
-        if (decisions != nullptr && decisions->observed().contains(c)) {
-            here.observed = decisions->observed().at(c);
+        if (decisions != nullptr) {
+            const auto observed = decisions->observed().find(c);
+            if (observed != decisions->observed().end()) here.observed = observed->second;
         }
         for (std::uint64_t s = 0; s < trials.seeds_each(); ++s) {
             Trial trial = trials.trial(c * trials.seeds_each() + s);
@@ -161,12 +162,6 @@ SweepResults read_results(const Trials& trials,
         fail_unreported(spec, results.progress.count(TrialState::finished), first);
     }
     return results;
-}
-
-std::optional<double> read_metric(const std::string& run_dir, const SweepMetric& metric) {
-    std::error_code failure;
-    if (!std::filesystem::exists(run_dir + "/result.json", failure)) return std::nullopt;
-    return metric_of(read_result(run_dir), metric);
 }
 
 void require_metric(const Trial& trial, const SweepSpec& spec) {

@@ -97,6 +97,10 @@ Trial Trials::trial(std::uint64_t number) const {
     return trial;
 }
 
+bool pauses(const SweepSpec& spec, const Trial& trial) {
+    return spec.halving && trial.pause_after < spec.halving->most_steps;
+}
+
 std::string trial_directory_name(std::uint64_t number) { return fmt::format("{:06}", number); }
 
 std::vector<Override> overrides_of(const SweepSpec& spec, const Trial& trial) {
@@ -172,6 +176,11 @@ std::string describe(const Configuration& settings) {
                             shown(setting.value));
     }
     return text;
+}
+
+std::string describe(const Trial& trial) {
+    return describe(trial.settings) +
+           (trial.seed ? fmt::format(", /seed={}", *trial.seed) : std::string());
 }
 
 }  // namespace dln

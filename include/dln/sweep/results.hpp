@@ -63,10 +63,6 @@ struct SweepResults {
                                         const SweepDirectory& directory,
                                         const Decisions* decisions = nullptr);
 
-/// The metric of a finished trial; none: not finished, or not reported. Throws as read_results does.
-[[nodiscard]] std::optional<double> read_metric(const std::string& run_dir,
-                                                const SweepMetric& metric);
-
 /// Throws UsageError, as read_results does, when the result of a trial that has finished or pauses has no such number.
 void require_metric(const Trial& trial, const SweepSpec& spec);
 

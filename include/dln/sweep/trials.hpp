@@ -50,6 +50,9 @@ class Trials {
     std::map<std::uint64_t, Configuration> decided_;
 };
 
+/// Whether the trial stops short of the most steps, so that it may go on later.
+[[nodiscard]] bool pauses(const SweepSpec& spec, const Trial& trial);
+
 /// Name of the run directory of a trial within that of the sweep.
 [[nodiscard]] std::string trial_directory_name(std::uint64_t number);
 
@@ -71,5 +74,7 @@ void check_jobs(const Trials& trials, std::string_view base_job);
 
 /// "/train/candidates=8, /seed=2", for people: numbers have six digits.
 [[nodiscard]] std::string describe(const Configuration& settings);
+/// The same of a trial, with its seed.
+[[nodiscard]] std::string describe(const Trial& trial);
 
 }  // namespace dln
