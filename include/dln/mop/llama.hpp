@@ -1,0 +1,73 @@
+#pragma once
+// A decoder of the Llama family in fp32, forward and backward: its upper blocks with a mixture of prompts before the
+// text (arXiv 2310.02842). Weights are frozen. Pure; any rank.
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "dln/nn/matrix.hpp"
+#include "dln/nn/tape.hpp"
+
+namespace dln::mop {
+
+struct LlamaShape {
+    std::size_t width = 0;  ///< d
+    std::size_t heads = 1;
+    std::size_t kv_heads = 1;
+    std::size_t head_size = 0;
+    float rope_base = 10000.0F;
+    float norm_epsilon = 1e-5F;
+};
+
+/// Weights [out, in], norms [1, d].
+struct LlamaBlock {
+    nn::Matrix attention_norm;
+    nn::Matrix q;  ///< rows in interleaved-pair order, as GGUF has them
+    nn::Matrix k;  ///< the same
+    nn::Matrix v;
+    nn::Matrix output;  ///< of attention
+    nn::Matrix ffn_norm;
+    nn::Matrix gate;
+    nn::Matrix up;
+    nn::Matrix down;
+};
+
+struct LlamaWeights {
+    LlamaShape shape;
+    nn::Matrix embedding;  ///< [vocabulary, d]
+    std::vector<LlamaBlock> blocks;
+    nn::Matrix output_norm;
+    std::optional<nn::Matrix> output;  ///< [vocabulary, d]; none: the embedding
+    [[nodiscard]] const nn::Matrix& unembedding() const { return output ? *output : embedding; }
+};
+
+/// Prompt vectors that stand before each text from some block on, and how much each text heeds each expert.
+struct Mixture {
+    nn::Variable prompts;   ///< [experts * p, d]
+    nn::Variable log_gate;  ///< [texts, experts]
+};
+
+/// The vectors of these tokens, [tokens, d].
+[[nodiscard]] nn::Matrix embed(const LlamaWeights& weights,
+                               const std::vector<std::int32_t>& tokens);
+
+/// Hidden states [sum of lengths, d] of several texts after blocks `first` to `end` - 1. With a mixture the texts'
+/// positions begin at p, each expert's at 0, and an expert's rows attend to their own expert only: the result does not
+/// depend on the order of the experts. `weights` must outlive the tape.
+[[nodiscard]] nn::Variable run_blocks(nn::Tape& tape,
+                                      const LlamaWeights& weights,
+                                      nn::Variable hidden,
+                                      const std::vector<std::size_t>& lengths,
+                                      std::size_t first,
+                                      std::size_t end,
+                                      const std::optional<Mixture>& mixture = {});
+
+/// Logits [rows, vocabulary] of these rows of the last block's hidden states.
+[[nodiscard]] nn::Variable logits(nn::Tape& tape,
+                                  const LlamaWeights& weights,
+                                  nn::Variable hidden,
+                                  std::vector<std::size_t> rows);
+
+}  // namespace dln::mop
