@@ -37,7 +37,7 @@ class Stream {
     };
     [[nodiscard]] Projections project(Tape& tape, const LlamaBlock& block, Variable hidden) const {
         const Variable in = rms_norm(tape, hidden, block.attention_norm, shape_.norm_epsilon);
-        const auto turned = [&](const Matrix& weight) {
+        const auto turned = [&](nn::MatrixView weight) {
             return rotate(tape, linear(tape, in, weight), positions_, shape_.head_size,
                           shape_.rope_base);
         };

@@ -11,14 +11,14 @@ namespace dln::nn {
 namespace {
 
 Block all_of(Matrix& matrix) { return {matrix.values.data(), matrix.columns}; }
-ConstBlock all_of(const Matrix& matrix) { return {matrix.values.data(), matrix.columns}; }
+ConstBlock all_of(MatrixView matrix) { return {matrix.values.data(), matrix.columns}; }
 
 void check_same_shape(const Matrix& a, const Matrix& b) {
     DLN_ASSERT(a.rows == b.rows && a.columns == b.columns, "{} x {} beside {} x {}", a.rows,
                a.columns, b.rows, b.columns);
 }
 
-Matrix times_transposed(const Matrix& x, const Matrix& weight) {
+Matrix times_transposed(MatrixView x, MatrixView weight) {
     DLN_ASSERT(x.columns == weight.columns, "{} x {} times the transpose of {} x {}", x.rows,
                x.columns, weight.rows, weight.columns);
     Matrix y(x.rows, weight.rows);
@@ -28,7 +28,7 @@ Matrix times_transposed(const Matrix& x, const Matrix& weight) {
 }
 
 // gradient_x += gradient_y w
-void add_input_gradient(const Matrix& gradient_y, const Matrix& weight, Matrix& gradient_x) {
+void add_input_gradient(MatrixView gradient_y, MatrixView weight, Matrix& gradient_x) {
     multiply(gradient_y.rows, weight.columns, weight.rows, all_of(gradient_y), Transposed::no,
              all_of(weight), Transposed::no, all_of(gradient_x), 1.0F, 1.0F);
 }
@@ -57,9 +57,9 @@ ExponentialSum exponential_sum(std::span<const float> row) {
 
 }  // namespace
 
-Variable linear(Tape& tape, Variable x, const Matrix& frozen_weight) {
+Variable linear(Tape& tape, Variable x, MatrixView frozen_weight) {
     return tape.record(times_transposed(tape.value(x), frozen_weight), {x},
-                       [x, &frozen_weight](Tape& on, const Matrix& gradient) {
+                       [x, frozen_weight](Tape& on, const Matrix& gradient) {
                            if (Matrix* to = on.add_to(x)) {
                                add_input_gradient(gradient, frozen_weight, *to);
                            }
@@ -139,9 +139,9 @@ Variable swiglu(Tape& tape, Variable gate, Variable up) {
     });
 }
 
-Variable rms_norm(Tape& tape, Variable x, const Matrix& frozen_weight, float epsilon) {
+Variable rms_norm(Tape& tape, Variable x, MatrixView frozen_weight, float epsilon) {
     const Matrix& in = tape.value(x);
-    const std::vector<float>& w = frozen_weight.values;
+    const std::span<const float> w = frozen_weight.values;
     DLN_ASSERT(w.size() == in.columns, "a weight of {} for {} columns", w.size(), in.columns);
     Matrix y(in.rows, in.columns);
     std::vector<float> scales(in.rows);
@@ -154,11 +154,11 @@ Variable rms_norm(Tape& tape, Variable x, const Matrix& frozen_weight, float eps
     }
     return tape.record(
         std::move(y), {x},
-        [x, &frozen_weight, scales = std::move(scales)](Tape& on, const Matrix& gradient) {
+        [x, frozen_weight, scales = std::move(scales)](Tape& on, const Matrix& gradient) {
             Matrix* to = on.add_to(x);
             if (to == nullptr) return;
             const Matrix& input = on.value(x);
-            const std::vector<float>& weight = frozen_weight.values;
+            const std::span<const float> weight = frozen_weight.values;
             for (std::size_t r = 0; r < input.rows; ++r) {
                 // y = s x w with s = (mean x^2 + eps)^-1/2, so ds/dx = -s^3 x / columns.
                 double along = 0.0;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -21,26 +22,27 @@ struct LlamaShape {
     float norm_epsilon = 1e-5F;
 };
 
-/// Weights [out, in], norms [1, d].
+/// Weights [out, in], norms [1, d]: views, as ranks of a node share a mapped file.
 struct LlamaBlock {
-    nn::Matrix attention_norm;
-    nn::Matrix q;  ///< rows in interleaved-pair order, as GGUF has them
-    nn::Matrix k;  ///< the same
-    nn::Matrix v;
-    nn::Matrix output;  ///< of attention
-    nn::Matrix ffn_norm;
-    nn::Matrix gate;
-    nn::Matrix up;
-    nn::Matrix down;
+    nn::MatrixView attention_norm;
+    nn::MatrixView q;  ///< rows in interleaved-pair order, as GGUF has them
+    nn::MatrixView k;  ///< the same
+    nn::MatrixView v;
+    nn::MatrixView output;  ///< of attention
+    nn::MatrixView ffn_norm;
+    nn::MatrixView gate;
+    nn::MatrixView up;
+    nn::MatrixView down;
 };
 
 struct LlamaWeights {
+    std::shared_ptr<const void> holder;  ///< of all that is viewed here
     LlamaShape shape;
-    nn::Matrix embedding;  ///< [vocabulary, d]
+    nn::MatrixView embedding;  ///< [vocabulary, d]
     std::vector<LlamaBlock> blocks;
-    nn::Matrix output_norm;
-    std::optional<nn::Matrix> output;  ///< [vocabulary, d]; none: the embedding
-    [[nodiscard]] const nn::Matrix& unembedding() const { return output ? *output : embedding; }
+    nn::MatrixView output_norm;
+    std::optional<nn::MatrixView> output;  ///< [vocabulary, d]; none: the embedding
+    [[nodiscard]] nn::MatrixView unembedding() const { return output ? *output : embedding; }
 };
 
 /// Prompt vectors that stand before each text from some block on, and how much each text heeds each expert.

@@ -11,7 +11,7 @@
 namespace dln::nn {
 
 /// x w^T: x [n, in], w [out, in], result [n, out].
-[[nodiscard]] Variable linear(Tape& tape, Variable x, const Matrix& frozen_weight);
+[[nodiscard]] Variable linear(Tape& tape, Variable x, MatrixView frozen_weight);
 /// x w^T + b, b [1, out] for each row.
 [[nodiscard]] Variable linear(Tape& tape, Variable x, Variable weight, Variable bias);
 
@@ -22,7 +22,7 @@ namespace dln::nn {
 /// silu(gate) up, element-wise: the middle of a SwiGLU block.
 [[nodiscard]] Variable swiglu(Tape& tape, Variable gate, Variable up);
 /// x / sqrt(mean(x^2) + epsilon) w for each row, w [1, columns].
-[[nodiscard]] Variable rms_norm(Tape& tape, Variable x, const Matrix& frozen_weight, float epsilon);
+[[nodiscard]] Variable rms_norm(Tape& tape, Variable x, MatrixView frozen_weight, float epsilon);
 /// Rotary position embedding on neighbouring pairs of each head: pair i of a row at position t is turned by
 /// t base^(-2 i / head_size). `positions`: one a row. x [n, heads * head_size].
 [[nodiscard]] Variable rotate(

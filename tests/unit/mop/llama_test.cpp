@@ -1,5 +1,8 @@
 #include "dln/mop/llama.hpp"
 
+#include <deque>
+#include <memory>
+
 #include <gmock/gmock.h>
 
 #include "dln/nn/operations.hpp"
@@ -18,9 +21,10 @@ using nn::testing::random_matrix;
 LlamaWeights small_model() {
     LlamaWeights weights;
     weights.shape = {.width = 8, .heads = 4, .kv_heads = 2, .head_size = 2, .rope_base = 100.0F};
-    std::uint64_t seed = 1;
-    const auto made = [&seed](std::size_t rows, std::size_t columns) {
-        return random_matrix(rows, columns, seed++);
+    const auto held = std::make_shared<std::deque<Matrix>>();
+    weights.holder = held;
+    const auto made = [&held](std::size_t rows, std::size_t columns) -> const Matrix& {
+        return held->emplace_back(random_matrix(rows, columns, held->size() + 1));
     };
     weights.embedding = made(11, 8);
     for (int b = 0; b < 2; ++b) {
