@@ -49,3 +49,15 @@ function(dln_test name)
     gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
         PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
 endfunction()
+
+# dln_model_test(NAME SOURCES a_test.cpp ... LINK dln_x ...)
+# A GoogleTest program on a real model, which takes a second to load: one CTest case for all its tests (label e2e),
+# alone on the machine, skipped without the model. Call it if DLN_HAVE_EMBEDDED.
+function(dln_model_test name)
+    cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+    add_executable(${name} ${ARG_SOURCES} ${PROJECT_SOURCE_DIR}/tests/support/embedded_main.cpp)
+    target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+    target_link_libraries(${name} PRIVATE ${ARG_LINK} dln_llm dln_warnings GTest::gmock GTest::gtest)
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES LABELS e2e TIMEOUT 300 RUN_SERIAL TRUE SKIP_RETURN_CODE 77)
+endfunction()

@@ -8,8 +8,6 @@
 #include "dln/error.hpp"
 #include "dln/llm/embedded.hpp"
 
-#include "llm/embedded/model_file.hpp"
-
 namespace dln {
 namespace {
 

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "dln/llm/embedded.hpp"
+#include "dln/llm/model_file.hpp"
 
 #include "llm/embedded/decoder.hpp"
 #include "llm/embedded/llama_model.hpp"
-#include "llm/embedded/model_file.hpp"
 #include "llm/embedded/work.hpp"
 
 namespace dln {
@@ -27,7 +27,7 @@ class EmbeddedBackend : public Backend {
 
     /// For the yardsticks of embedded.hpp.
     [[nodiscard]] Decoder& decoder() noexcept { return decoder_; }
-    [[nodiscard]] const Tokenizer& tokenizer() const noexcept { return tokenizer_; }
+    [[nodiscard]] const LlamaTokenizer& tokenizer() const noexcept { return tokenizer_; }
 
   private:
     struct Entry {
@@ -40,7 +40,7 @@ class EmbeddedBackend : public Backend {
     [[nodiscard]] std::unique_ptr<Work> start(const EmbedRequest& request);
 
     LlamaModelHandle model_;
-    Tokenizer tokenizer_;
+    LlamaTokenizer tokenizer_;
     Decoder decoder_;
     int context_tokens_;
     BackendInfo info_;

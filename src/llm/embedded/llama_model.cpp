@@ -26,26 +26,29 @@ void log_line(ggml_log_level level, const char* text, void* /*unused*/) {
 
 void route_llama_log() { llama_log_set(log_line, nullptr); }
 
-LlamaModelHandle load_llama_model(const std::string& path) {
+std::string unusable_model(const std::string& path) {
+    return fmt::format(
+        "{}: not a usable GGUF model (damaged, cut short or of an unknown kind). Fetch it again, "
+        "or "
+        "remove it and run tools/setup. --log-level debug shows llama.cpp's own words.",
+        path);
+}
+
+LlamaModelHandle load_llama_model(const std::string& path, ModelParts parts) {
     route_llama_log();
     llama_backend_init();
     llama_model_params params = llama_model_default_params();
     params.n_gpu_layers = 0;
     params.load_mode = LLAMA_LOAD_MODE_MMAP;
+    params.vocab_only = parts == ModelParts::tokenizer;
     // Repacked copies of the weights would be private memory of every rank.
     params.use_extra_bufts = false;
     LlamaModelHandle model(llama_model_load_from_file(path.c_str(), params));
-    if (!model) {
-        throw BackendError(fmt::format(
-            "{}: not a usable GGUF model (damaged, cut short or of an unknown kind). Fetch it "
-            "again, or "
-            "remove it and run tools/setup. --log-level debug shows llama.cpp's own words.",
-            path));
-    }
+    if (!model) throw BackendError(unusable_model(path));
     return model;
 }
 
-Tokenizer::Tokenizer(const llama_model& model, const std::string& begin_text)
+LlamaTokenizer::LlamaTokenizer(const llama_model& model, const std::string& begin_text)
     : vocab_(llama_model_get_vocab(&model)),
       vocabulary_(static_cast<std::size_t>(llama_vocab_n_tokens(vocab_))) {
     for (std::size_t i = 0; i < vocabulary_; ++i) {
@@ -60,7 +63,7 @@ Tokenizer::Tokenizer(const llama_model& model, const std::string& begin_text)
     read_chat_template(model);
 }
 
-void Tokenizer::read_chat_template(const llama_model& model) {
+void LlamaTokenizer::read_chat_template(const llama_model& model) {
     const char* source = llama_model_chat_template(&model, nullptr);
     if (source == nullptr) return;
     const std::string marker = "dln-message-goes-here";
@@ -77,7 +80,7 @@ void Tokenizer::read_chat_template(const llama_model& model) {
     has_chat_template_ = true;
 }
 
-std::vector<Tokenizer::Part> Tokenizer::split_control(std::string_view text) const {
+std::vector<LlamaTokenizer::Part> LlamaTokenizer::split_control(std::string_view text) const {
     std::vector<Part> parts;
     while (!text.empty()) {
         std::size_t first = std::string_view::npos;
@@ -100,9 +103,9 @@ std::vector<Tokenizer::Part> Tokenizer::split_control(std::string_view text) con
     return parts;
 }
 
-std::vector<Tokenizer::Part> Tokenizer::join(std::vector<Part> head,
-                                             std::string_view text,
-                                             const std::vector<Part>& tail) {
+std::vector<LlamaTokenizer::Part> LlamaTokenizer::join(std::vector<Part> head,
+                                                       std::string_view text,
+                                                       const std::vector<Part>& tail) {
     // Neighbouring ordinary parts become one: the tokenizer must see them as one text.
     const auto append = [&head](std::string_view more) {
         if (more.empty()) return;
@@ -123,7 +126,7 @@ std::vector<Tokenizer::Part> Tokenizer::join(std::vector<Part> head,
     return head;
 }
 
-std::vector<Token> Tokenizer::encode_parts(const std::vector<Part>& parts) const {
+std::vector<Token> LlamaTokenizer::encode_parts(const std::vector<Part>& parts) const {
     std::vector<Token> tokens;
     if (llama_vocab_get_add_bos(vocab_)) tokens.push_back(llama_vocab_bos(vocab_));
     for (const Part& part : parts) {
@@ -138,7 +141,7 @@ std::vector<Token> Tokenizer::encode_parts(const std::vector<Part>& parts) const
     return tokens;
 }
 
-std::vector<Token> Tokenizer::encode(const Context& context, std::string_view target) const {
+std::vector<Token> LlamaTokenizer::encode(const Context& context, std::string_view target) const {
     if (!context.chat) {
         std::string text = context.text;
         text += target;
@@ -148,16 +151,16 @@ std::vector<Token> Tokenizer::encode(const Context& context, std::string_view ta
     return encode_parts(join(chat_before_, context.text, tail));
 }
 
-std::vector<Token> Tokenizer::encode_shared(const Context& context) const {
+std::vector<Token> LlamaTokenizer::encode_shared(const Context& context) const {
     const std::string_view shared = std::string_view(context.text).substr(0, context.shared_bytes);
     return encode_parts(join(context.chat ? chat_before_ : begin_, shared, {}));
 }
 
-bool Tokenizer::surely_longer(std::size_t bytes, int tokens) const noexcept {
+bool LlamaTokenizer::surely_longer(std::size_t bytes, int tokens) const noexcept {
     return bytes / longest_piece_ > static_cast<std::size_t>(std::max(tokens, 0));
 }
 
-std::string Tokenizer::piece(Token token) const {
+std::string LlamaTokenizer::piece(Token token) const {
     std::array<char, 512> buffer{};
     const int length = llama_token_to_piece(vocab_, token, buffer.data(),
                                             static_cast<int>(buffer.size()), 0, false);
@@ -165,6 +168,34 @@ std::string Tokenizer::piece(Token token) const {
                       : std::string();
 }
 
-bool Tokenizer::ends_generation(Token token) const { return llama_vocab_is_eog(vocab_, token); }
+bool LlamaTokenizer::ends_generation(Token token) const {
+    return llama_vocab_is_eog(vocab_, token);
+}
+
+std::optional<Token> LlamaTokenizer::end_token() const {
+    const Token end_of_sequence = llama_vocab_eos(vocab_);
+    const Token token =
+        end_of_sequence != LLAMA_TOKEN_NULL ? end_of_sequence : llama_vocab_eot(vocab_);
+    return token != LLAMA_TOKEN_NULL ? std::optional(token) : std::nullopt;
+}
+
+namespace {
+
+/// Holds the model that it is of.
+class OwningTokenizer : public LlamaTokenizer {
+  public:
+    OwningTokenizer(LlamaModelHandle model, const std::string& begin_text)
+        : LlamaTokenizer(*model, begin_text), model_(std::move(model)) {}
+
+  private:
+    LlamaModelHandle model_;
+};
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> open_tokenizer(const std::string& path, const std::string& begin_text) {
+    return std::make_unique<OwningTokenizer>(load_llama_model(path, ModelParts::tokenizer),
+                                             begin_text);
+}
 
 }  // namespace dln

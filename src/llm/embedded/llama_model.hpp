@@ -8,7 +8,7 @@
 
 #include <llama.h>
 
-#include "dln/llm/backend.hpp"
+#include "dln/llm/tokenizer.hpp"
 
 #include "llm/embedded/token_tree.hpp"
 
@@ -23,29 +23,34 @@ struct LlamaContextDeleter {
 using LlamaModelHandle = std::unique_ptr<llama_model, LlamaModelDeleter>;
 using LlamaContextHandle = std::unique_ptr<llama_context, LlamaContextDeleter>;
 
+/// Which parts of a model file are wanted.
+enum class ModelParts { all, tokenizer };
+
 /// Maps the GGUF file at `path`; throws BackendError that names it.
-[[nodiscard]] LlamaModelHandle load_llama_model(const std::string& path);
+[[nodiscard]] LlamaModelHandle load_llama_model(const std::string& path,
+                                                ModelParts parts = ModelParts::all);
+
+/// The message about a file that is no model that llama.cpp can read.
+[[nodiscard]] std::string unusable_model(const std::string& path);
 
 /// Sends llama.cpp's log to spdlog (its warnings as warnings, the rest as debug). Idempotent.
 void route_llama_log();
 
-/// Texts to tokens. Control tokens come from the model's own chat template only: text of the user that
-/// spells one ("<|im_end|>") stays ordinary text.
-class Tokenizer {
+/// llama.cpp's, of a model that outlives it.
+class LlamaTokenizer : public Tokenizer {
   public:
-    /// `begin_text` is put before every context that is no chat.
-    Tokenizer(const llama_model& model, const std::string& begin_text);
-    /// Tokens of the context (chat template and begin-of-text token included) followed by `target`.
+    LlamaTokenizer(const llama_model& model, const std::string& begin_text);
     [[nodiscard]] std::vector<Token> encode(const Context& context,
-                                            std::string_view target = {}) const;
+                                            std::string_view target = {}) const override;
     /// Tokens of what is before the end of the context's shared bytes.
     [[nodiscard]] std::vector<Token> encode_shared(const Context& context) const;
     /// True when `bytes` bytes of text cannot fit in `tokens` tokens, whatever they are.
     [[nodiscard]] bool surely_longer(std::size_t bytes, int tokens) const noexcept;
-    [[nodiscard]] std::string piece(Token token) const;
-    [[nodiscard]] bool ends_generation(Token token) const;
-    [[nodiscard]] bool has_chat_template() const noexcept { return has_chat_template_; }
-    [[nodiscard]] std::size_t vocabulary() const noexcept { return vocabulary_; }
+    [[nodiscard]] std::string piece(Token token) const override;
+    [[nodiscard]] bool ends_generation(Token token) const override;
+    [[nodiscard]] std::optional<Token> end_token() const override;
+    [[nodiscard]] bool has_chat_template() const noexcept override { return has_chat_template_; }
+    [[nodiscard]] std::size_t vocabulary() const noexcept override { return vocabulary_; }
 
   private:
     struct Part {

@@ -1,4 +1,4 @@
-#include "llm/embedded/model_file.hpp"
+#include "dln/llm/model_file.hpp"
 
 #include <algorithm>
 #include <array>
@@ -41,18 +41,6 @@ std::string cached_models() {
     }
     std::ranges::sort(names);
     return names.empty() ? "no model" : fmt::format("{}", fmt::join(names, ", "));
-}
-
-std::string find_model(const std::string& model, const std::string& place) {
-    std::error_code ignored;
-    if (fs::is_regular_file(model, ignored)) return fs::absolute(model).string();
-    const fs::path cached = fs::path(model_cache_directory()) / (model + ".gguf");
-    if (fs::is_regular_file(cached, ignored)) return cached.string();
-    throw BackendError(fmt::format(
-        "model \"{}\" not found: neither a file of that name nor {}. The cache (DLN_CACHE) "
-        "holds {}. Run tools/setup, which fetches the quick start's model, or give the "
-        "path of a GGUF file in {}/model.",
-        model, cached.string(), cached_models(), place));
 }
 
 // XXH3 of the whole file: two models of one name must never share scores or a converted copy.
@@ -127,10 +115,22 @@ std::string model_cache_directory() {
     return (fs::path(home != nullptr ? home : "/") / ".cache" / "dln" / "models").string();
 }
 
+std::string find_model_file(const std::string& model, const std::string& place) {
+    std::error_code ignored;
+    if (fs::is_regular_file(model, ignored)) return fs::absolute(model).string();
+    const fs::path cached = fs::path(model_cache_directory()) / (model + ".gguf");
+    if (fs::is_regular_file(cached, ignored)) return cached.string();
+    throw BackendError(fmt::format(
+        "model \"{}\" not found: neither a file of that name nor {}. The cache (DLN_CACHE) "
+        "holds {}. Run tools/setup, which fetches the quick start's model, or give the "
+        "path of a GGUF file in {}/model.",
+        model, cached.string(), cached_models(), place));
+}
+
 ModelFile prepare_model_file(const std::string& model,
                              WeightType weights,
                              const std::string& place) {
-    const std::string source = find_model(model, place);
+    const std::string source = find_model_file(model, place);
     const std::string digest = file_digest(source);
     const std::string stem = fs::path(source).stem().string();
     if (weights == WeightType::as_is) return {source, fmt::format("{}:{}", stem, digest)};

@@ -2,6 +2,8 @@
 
 #include "dln/error.hpp"
 #include "dln/llm/embedded.hpp"
+#include "dln/llm/model_file.hpp"
+#include "dln/llm/tokenizer.hpp"
 
 namespace dln {
 namespace {
@@ -18,6 +20,18 @@ namespace {
 bool embedded_backend_available() noexcept { return false; }
 std::unique_ptr<Backend> make_embedded_backend(const EmbeddedOptions& /*options*/) { refuse(); }
 std::string model_cache_directory() { return {}; }
+std::string find_model_file(const std::string& /*model*/, const std::string& /*place*/) {
+    refuse();
+}
+ModelFile prepare_model_file(const std::string& /*model*/,
+                             WeightType /*weights*/,
+                             const std::string& /*place*/) {
+    refuse();
+}
+std::unique_ptr<Tokenizer> open_tokenizer(const std::string& /*path*/,
+                                          const std::string& /*begin_text*/) {
+    refuse();
+}
 Completion score_each_alone(Backend& /*backend*/, const ScoreRequest& /*request*/) { refuse(); }
 std::int64_t decode_bare(Backend& /*backend*/,
                          const Context& /*context*/,

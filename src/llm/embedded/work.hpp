@@ -14,7 +14,7 @@ namespace dln {
 /// What a request's computation may use.
 struct ModelAccess {
     Decoder& decoder;
-    const Tokenizer& tokenizer;
+    const LlamaTokenizer& tokenizer;
     int context_tokens;  ///< most tokens of one context with its target or output
 };
 

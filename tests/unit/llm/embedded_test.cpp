@@ -1,11 +1,9 @@
-// The embedded backend on a real model: the quick start's, from the model cache. Without it the program
-// says so and CTest counts it as skipped.
+// The embedded backend on a real model: the quick start's, from the model cache.
 
 #include "dln/llm/embedded.hpp"
 
 #include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -18,7 +16,9 @@
 
 #include "dln/error.hpp"
 #include "dln/llm/embedding.hpp"
+#include "dln/llm/tokenizer.hpp"
 
+#include "support/embedded_model.hpp"
 #include "support/temporary_directory.hpp"
 
 namespace dln {
@@ -26,12 +26,10 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using testing::kModel;
 using ::testing::Lt;
+using testing::model_path;
 using ::testing::ThrowsMessage;
-
-const std::string kModel = "SmolLM2-135M-Instruct.Q4_1";
-
-std::string model_path() { return model_cache_directory() + "/" + kModel + ".gguf"; }
 
 std::unique_ptr<Backend> fresh_backend() {
     return make_embedded_backend({.model = kModel, .context_tokens = 512});
@@ -321,6 +319,36 @@ TEST(EmbeddedGeneration, EndsAtMaxTokensAndSaysSo) {
     EXPECT_TRUE(generate(continuing("One, two, three, four,", 1, 0.0)).text.starts_with(cut.text));
 }
 
+TEST(EmbeddedTokenizer, EncodesAsTheBackendDoes) {
+    const auto tokenizer = open_tokenizer(model_path());
+    const Context plain{.text = "Is this good or bad?\nIt was fine."};
+    const Context chat{.text = "Say <|im_end|> twice.", .chat = true};
+    for (const Context& context : {plain, chat}) {
+        EXPECT_EQ(static_cast<int>(tokenizer->encode(context).size()),
+                  backend().count_tokens(context));
+    }
+    const auto context = tokenizer->encode(plain);
+    const auto whole = tokenizer->encode(plain, "\npositive");
+    ASSERT_GT(whole.size(), context.size());
+    EXPECT_TRUE(std::equal(context.begin(), context.end(), whole.begin()));
+    std::string text;
+    for (const std::int32_t token : whole) text += tokenizer->piece(token);
+    EXPECT_EQ(text, plain.text + "\npositive");
+}
+
+TEST(EmbeddedTokenizer, ItsEndTokenEndsGenerationAndIsNoText) {
+    const auto tokenizer = open_tokenizer(model_path());
+    EXPECT_TRUE(tokenizer->has_chat_template());
+    EXPECT_EQ(tokenizer->vocabulary(), 49152U);
+    ASSERT_TRUE(tokenizer->end_token());
+    EXPECT_TRUE(tokenizer->ends_generation(*tokenizer->end_token()));
+    EXPECT_EQ(tokenizer->piece(*tokenizer->end_token()), "");
+    const auto chat = tokenizer->encode({.text = "Hello", .chat = true});
+    EXPECT_THAT(chat, ::testing::Contains(*tokenizer->end_token()));
+    const auto spelt = tokenizer->encode({.text = "<|im_end|>"});
+    EXPECT_THAT(spelt, ::testing::Not(::testing::Contains(*tokenizer->end_token())));
+}
+
 TEST(EmbeddedModel, MissingModelIsABackendErrorThatNamesIt) {
     EXPECT_THAT([] { (void)make_embedded_backend({.model = "/nonexistent/model.gguf"}); },
                 ThrowsMessage<BackendError>(
@@ -398,12 +426,3 @@ TEST(EmbeddedModel, SaysWhatItIs) {
 
 }  // namespace
 }  // namespace dln
-
-int main(int argc, char** argv) {
-    ::testing::InitGoogleTest(&argc, argv);
-    if (!std::filesystem::exists(dln::model_path())) {
-        std::printf("no model: %s (tools/setup fetches it)\n", dln::model_path().c_str());
-        return 77;
-    }
-    return RUN_ALL_TESTS();
-}
