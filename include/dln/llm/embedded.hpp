@@ -3,8 +3,10 @@
 // mapped model file is shared by all ranks of a node through the page cache. What it promises beyond
 // backend.hpp: a result depends on the request alone, to the last bit, on one build and kind of CPU.
 
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "dln/llm/backend.hpp"
 
@@ -43,6 +45,11 @@ struct EmbeddedOptions {
 /// token of the context, the cache cleared before each, on the backend's own model and context.
 /// Pre: `backend` came from make_embedded_backend and nothing is pending.
 [[nodiscard]] Completion score_each_alone(Backend& backend, const ScoreRequest& request);
+
+/// The logits behind each of `tokens`, as llama.cpp computes them: what other code that computes the model is compared
+/// with. Pre: as above.
+[[nodiscard]] std::vector<std::vector<float>> logits_of_all(
+    Backend& backend, const std::vector<std::int32_t>& tokens);
 
 /// Another yardstick: decodes `sequences` sequences from the given context for `tokens` steps with bare
 /// llama.cpp calls and greedy choice; returns the tokens decoded.

@@ -2,6 +2,7 @@
 
 #include "dln/error.hpp"
 #include "dln/llm/embedded.hpp"
+#include "dln/llm/gguf_weights.hpp"
 #include "dln/llm/model_file.hpp"
 #include "dln/llm/tokenizer.hpp"
 
@@ -32,7 +33,14 @@ std::unique_ptr<Tokenizer> open_tokenizer(const std::string& /*path*/,
                                           const std::string& /*begin_text*/) {
     refuse();
 }
+GgufWeights open_gguf_weights(const std::string& /*model*/, const std::string& /*place*/) {
+    refuse();
+}
 Completion score_each_alone(Backend& /*backend*/, const ScoreRequest& /*request*/) { refuse(); }
+std::vector<std::vector<float>> logits_of_all(Backend& /*backend*/,
+                                              const std::vector<std::int32_t>& /*tokens*/) {
+    refuse();
+}
 std::int64_t decode_bare(Backend& /*backend*/,
                          const Context& /*context*/,
                          int /*sequences*/,

@@ -17,12 +17,23 @@ EmbeddedBackend& embedded(Backend& backend) {
     return *known;
 }
 
+// Decodes `tokens` alone, with logits behind each.
+void decode_alone(Decoder& decoder, const std::vector<Token>& tokens) {
+    static const std::vector<int> sequence{0};
+    std::vector<DecodeToken> batch;
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+        batch.push_back({tokens[i], static_cast<int>(i), sequence, true});
+    }
+    decoder.begin({});
+    decoder.share_prefix(1);
+    decoder.decode(batch);
+}
+
 }  // namespace
 
 Completion score_each_alone(Backend& backend, const ScoreRequest& request) {
     EmbeddedBackend& model = embedded(backend);
     Decoder& decoder = model.decoder();
-    static const std::vector<int> sequence{0};
     Completion completion;
     ScoreReply reply;
     for (const ScoreItem& item : request.items) {
@@ -30,13 +41,7 @@ Completion score_each_alone(Backend& backend, const ScoreRequest& request) {
         auto& scores = reply.scores.emplace_back();
         for (const std::string& text : item.targets) {
             const std::vector<Token> tokens = model.tokenizer().encode(item.context, text);
-            decoder.begin({});
-            std::vector<DecodeToken> batch;
-            for (std::size_t i = 0; i < tokens.size(); ++i) {
-                batch.push_back({tokens[i], static_cast<int>(i), sequence, true});
-            }
-            decoder.share_prefix(1);
-            decoder.decode(batch);
+            decode_alone(decoder, tokens);
             TargetScore& score = scores.emplace_back();
             for (std::size_t i = context_size; i < tokens.size(); ++i) {
                 const auto row = decoder.logits_of(i - 1);
@@ -50,6 +55,18 @@ Completion score_each_alone(Backend& backend, const ScoreRequest& request) {
     }
     completion.reply = std::move(reply);
     return completion;
+}
+
+std::vector<std::vector<float>> logits_of_all(Backend& backend,
+                                              const std::vector<std::int32_t>& tokens) {
+    Decoder& decoder = embedded(backend).decoder();
+    decode_alone(decoder, tokens);
+    std::vector<std::vector<float>> rows;
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+        const std::span<const float> row = decoder.logits_of(i);
+        rows.emplace_back(row.begin(), row.end());
+    }
+    return rows;
 }
 
 std::int64_t decode_bare(Backend& backend, const Context& context, int sequences, int tokens) {
