@@ -6,6 +6,8 @@
 #include "dln/nn/attention.hpp"
 #include "dln/nn/operations.hpp"
 
+#include "mop/block.hpp"
+
 namespace dln::mop {
 namespace {
 
@@ -24,40 +26,36 @@ std::vector<std::int32_t> positions_of(const std::vector<std::size_t>& lengths, 
     return positions;
 }
 
-// Texts or experts on their way through a block.
+// Texts or experts on their way through the blocks.
 class Stream {
   public:
     Stream(const LlamaShape& shape, std::vector<std::size_t> lengths, std::size_t from)
         : shape_(shape), lengths_(std::move(lengths)), positions_(positions_of(lengths_, from)) {}
 
-    struct Projections {
-        Variable q;
-        Variable k;
-        Variable v;
-    };
     [[nodiscard]] Projections project(Tape& tape, const LlamaBlock& block, Variable hidden) const {
-        const Variable in = rms_norm(tape, hidden, block.attention_norm, shape_.norm_epsilon);
-        const auto turned = [&](nn::MatrixView weight) {
-            return rotate(tape, linear(tape, in, weight), positions_, shape_.head_size,
-                          shape_.rope_base);
-        };
-        return {.q = turned(block.q), .k = turned(block.k), .v = linear(tape, in, block.v)};
+        return mop::project(tape, shape_, block, hidden, positions_);
     }
     [[nodiscard]] Variable finish(Tape& tape,
                                   const LlamaBlock& block,
                                   Variable hidden,
                                   const Projections& its,
-                                  const std::optional<nn::AttentionPrefix>& prefix) const {
+                                  const std::optional<nn::AttentionPrefix>& prefix,
+                                  const BlockObserver& observer = {}) const {
         const nn::AttentionShape shape{.lengths = lengths_,
                                        .heads = shape_.heads,
                                        .kv_heads = shape_.kv_heads,
                                        .head_size = shape_.head_size};
         const Variable attended = causal_attention(tape, its.q, its.k, its.v, shape, prefix);
-        const Variable middle = add(tape, hidden, linear(tape, attended, block.output));
-        const Variable in = rms_norm(tape, middle, block.ffn_norm, shape_.norm_epsilon);
-        const Variable inner =
-            swiglu(tape, linear(tape, in, block.gate), linear(tape, in, block.up));
-        return add(tape, middle, linear(tape, inner, block.down));
+        const FeedForward rest = feed_forward(tape, shape_, block, hidden, attended);
+        if (observer) {
+            observer({.attention_in = its.in,
+                      .k = its.k,
+                      .v = its.v,
+                      .attended = attended,
+                      .ffn_in = rest.in,
+                      .ffn_inner = rest.inner});
+        }
+        return rest.out;
     }
 
   private:
@@ -79,35 +77,55 @@ Matrix embed(const LlamaWeights& weights, const std::vector<std::int32_t>& token
     return hidden;
 }
 
+std::vector<KeysAndValues> prompt_prefix(Tape& tape,
+                                         const LlamaWeights& weights,
+                                         Variable prompts,
+                                         std::size_t experts,
+                                         std::size_t first,
+                                         std::size_t end) {
+    const std::size_t rows = tape.value(prompts).rows;
+    DLN_ASSERT(experts > 0 && rows % experts == 0, "{} prompt vectors of {} experts", rows,
+               experts);
+    const Stream stream(weights.shape, std::vector<std::size_t>(experts, rows / experts), 0);
+    std::vector<KeysAndValues> prefix;
+    Variable hidden = prompts;
+    for (std::size_t b = first; b < end; ++b) {
+        const LlamaBlock& block = weights.blocks.at(b);
+        const Projections its = stream.project(tape, block, hidden);
+        prefix.push_back({.k = its.k, .v = its.v});
+        // Behind the last block nothing looks at the prompts.
+        if (b + 1 < end) hidden = stream.finish(tape, block, hidden, its, {});
+    }
+    return prefix;
+}
+
 Variable run_blocks(Tape& tape,
                     const LlamaWeights& weights,
                     Variable hidden,
                     const std::vector<std::size_t>& lengths,
                     std::size_t first,
                     std::size_t end,
-                    const std::optional<Mixture>& mixture) {
+                    const std::optional<Mixture>& mixture,
+                    const BlockObserver& observer) {
     DLN_ASSERT(first <= end && end <= weights.blocks.size(), "blocks {} to {} of {}", first, end,
                weights.blocks.size());
-    if (!mixture) {
-        const Stream text(weights.shape, lengths, 0);
-        for (std::size_t b = first; b < end; ++b) {
-            const LlamaBlock& block = weights.blocks[b];
-            hidden = text.finish(tape, block, hidden, text.project(tape, block, hidden), {});
-        }
-        return hidden;
+    std::vector<KeysAndValues> prefix;
+    std::size_t vectors = 0;
+    if (mixture) {
+        const std::size_t experts = tape.value(mixture->log_gate).columns;
+        prefix = prompt_prefix(tape, weights, mixture->prompts, experts, first, end);
+        vectors = tape.value(mixture->prompts).rows / experts;
     }
-    const std::size_t experts = tape.value(mixture->log_gate).columns;
-    const std::size_t each = tape.value(mixture->prompts).rows / experts;
-    const Stream text(weights.shape, lengths, each);
-    const Stream prompts(weights.shape, std::vector<std::size_t>(experts, each), 0);
-    Variable prompt_hidden = mixture->prompts;
+    const Stream text(weights.shape, lengths, vectors);
     for (std::size_t b = first; b < end; ++b) {
         const LlamaBlock& block = weights.blocks[b];
-        const Stream::Projections its = prompts.project(tape, block, prompt_hidden);
-        const nn::AttentionPrefix prefix{.k = its.k, .v = its.v, .log_weight = mixture->log_gate};
-        hidden = text.finish(tape, block, hidden, text.project(tape, block, hidden), prefix);
-        // Behind the last block nothing looks at the prompts.
-        if (b + 1 < end) prompt_hidden = prompts.finish(tape, block, prompt_hidden, its, {});
+        std::optional<nn::AttentionPrefix> before;
+        if (mixture) {
+            const KeysAndValues& its = prefix[b - first];
+            before = {.k = its.k, .v = its.v, .log_weight = mixture->log_gate};
+        }
+        hidden =
+            text.finish(tape, block, hidden, text.project(tape, block, hidden), before, observer);
     }
     return hidden;
 }

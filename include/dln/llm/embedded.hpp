@@ -47,7 +47,7 @@ struct EmbeddedOptions {
 [[nodiscard]] Completion score_each_alone(Backend& backend, const ScoreRequest& request);
 
 /// The logits behind each of `tokens`, as llama.cpp computes them: what other code that computes the model is compared
-/// with. Pre: as above.
+/// with. Pre: as above, and no more tokens than the backend gives rows of logits for in one decode (160).
 [[nodiscard]] std::vector<std::vector<float>> logits_of_all(
     Backend& backend, const std::vector<std::int32_t>& tokens);
 

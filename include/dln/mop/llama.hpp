@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -55,6 +56,32 @@ struct Mixture {
 [[nodiscard]] nn::Matrix embed(const LlamaWeights& weights,
                                const std::vector<std::int32_t>& tokens);
 
+/// Keys and values of a block, turned by position, [rows, kv_heads * head_size].
+struct KeysAndValues {
+    nn::Variable k;
+    nn::Variable v;
+};
+
+/// Those of the prompts of a mixture in blocks `first` to `end` - 1; they do not depend on any text.
+[[nodiscard]] std::vector<KeysAndValues> prompt_prefix(nn::Tape& tape,
+                                                       const LlamaWeights& weights,
+                                                       nn::Variable prompts,
+                                                       std::size_t experts,
+                                                       std::size_t first,
+                                                       std::size_t end);
+
+/// What a block computed for the rows of the texts.
+struct BlockRecord {
+    nn::Variable attention_in;  ///< goes through q, k and v
+    nn::Variable k;             ///< turned by position
+    nn::Variable v;
+    nn::Variable attended;   ///< goes through `output`
+    nn::Variable ffn_in;     ///< goes through gate and up
+    nn::Variable ffn_inner;  ///< goes through down
+};
+/// Called for each block, in their order.
+using BlockObserver = std::function<void(const BlockRecord&)>;
+
 /// Hidden states [sum of lengths, d] of several texts after blocks `first` to `end` - 1. With a mixture the texts'
 /// positions begin at p, each expert's at 0, and an expert's rows attend to their own expert only: the result does not
 /// depend on the order of the experts. `weights` must outlive the tape.
@@ -64,7 +91,8 @@ struct Mixture {
                                       const std::vector<std::size_t>& lengths,
                                       std::size_t first,
                                       std::size_t end,
-                                      const std::optional<Mixture>& mixture = {});
+                                      const std::optional<Mixture>& mixture = {},
+                                      const BlockObserver& observer = {});
 
 /// Logits [rows, vocabulary] of these rows of the last block's hidden states.
 [[nodiscard]] nn::Variable logits(nn::Tape& tape,

@@ -1,4 +1,4 @@
-#include "dln/llm/gguf_weights.hpp"
+#include "llm/embedded/gguf_weights.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -21,6 +21,7 @@
 
 #include "llm/embedded/gguf_metadata.hpp"
 #include "llm/embedded/gguf_names.hpp"
+#include "llm/embedded/tensor_digest.hpp"
 
 namespace dln {
 namespace {
@@ -228,12 +229,30 @@ class WeightsReader {
                     file_.path(), name));
             }
         });
+        check_digest();
         weights_.path = file_.path();
         weights_.shape = shape_;
         return std::move(weights_);
     }
 
   private:
+    // Of files that hold one.
+    void check_digest() {
+        const std::optional<std::string> wanted = file_.text(kTensorDigestKey);
+        if (!wanted) return;
+        TensorDigest digest;
+        const auto* begin = static_cast<const std::byte*>(weights_.mapping.get());
+        for (const GgufTensor& tensor : file_.tensors()) {
+            digest.add({reinterpret_cast<const float*>(begin + tensor.begin),
+                        tensor.bytes / sizeof(float)});
+        }
+        if (digest.text() != *wanted) {
+            throw BackendError(fmt::format("{}: damaged: its tensors have the digest {}, not {}",
+                                           file_.path(), digest.text(), *wanted));
+        }
+        weights_.identity = *wanted;
+    }
+
     template <typename Use>
     void for_each_tensor(const Use& use) {
         const auto take = [&](const std::string& name, const TensorSize& size, FloatTensor& to) {
@@ -298,9 +317,11 @@ GgufWeights open_gguf_weights(const std::string& model, const std::string& place
     // The source first: a copy of a model that cannot be used is not worth making.
     WeightsReader(find_model_file(model, place)).check();
     const ModelFile file = prepare_model_file(model, WeightType::f32, place);
-    GgufWeights weights = WeightsReader(file.path).map();
+    GgufWeights weights = map_gguf_weights(file.path);
     weights.identity = file.identity;
     return weights;
 }
+
+GgufWeights map_gguf_weights(const std::string& path) { return WeightsReader(path).map(); }
 
 }  // namespace dln

@@ -1,7 +1,6 @@
 #include "dln/llm/model_file.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -12,18 +11,15 @@
 #include <thread>
 #include <vector>
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <spdlog/spdlog.h>
-#include <sys/file.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "dln/error.hpp"
 #include "dln/text/utf8.hpp"
 
 #include "llm/embedded/llama_model.hpp"
+#include "llm/embedded/model_cache.hpp"
 
 namespace dln {
 namespace fs = std::filesystem;
@@ -60,45 +56,16 @@ std::string file_digest(const std::string& path) {
     return fmt::format("{:016x}", hash.high64);
 }
 
-// What to do when the cache cannot take a converted copy.
 constexpr const char* kCopyRemedy =
     "Set DLN_CACHE to a folder that is writable and has room for the copy, or use the file "
     "unconverted with \"weights\": \"as_is\" in the backend.";
 
-// Held while a copy is made; released by the kernel when the process ends.
-class FileLock {
-  public:
-    explicit FileLock(const std::string& path)
-        : descriptor_(::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644)) {
-        if (descriptor_ < 0) {
-            throw BackendError(
-                fmt::format("{}: {}: the model cache cannot hold the converted model. {}", path,
-                            std::strerror(errno), kCopyRemedy));
-        }
-        while (::flock(descriptor_, LOCK_EX) != 0 && errno == EINTR) {
-        }
-    }
-    FileLock(const FileLock&) = delete;
-    FileLock& operator=(const FileLock&) = delete;
-    ~FileLock() { ::close(descriptor_); }
-
-  private:
-    int descriptor_;
-};
-
 void convert(const std::string& source, const std::string& destination, WeightType weights) {
-    spdlog::info("making {} (once)", destination);
     llama_model_quantize_params params = llama_model_quantize_default_params();
     params.ftype = weights == WeightType::f32 ? LLAMA_FTYPE_ALL_F32 : LLAMA_FTYPE_MOSTLY_F16;
     params.allow_requantize = true;
     params.nthread = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-    const std::string temporary = fmt::format("{}.tmp-{}", destination, ::getpid());
-    const uint32_t status = llama_model_quantize(source.c_str(), temporary.c_str(), &params);
-    std::error_code error;
-    if (status == 0) fs::rename(temporary, destination, error);
-    if (status != 0 || error) {
-        std::error_code ignored;
-        fs::remove(temporary, ignored);
+    if (llama_model_quantize(source.c_str(), destination.c_str(), &params) != 0) {
         throw BackendError(fmt::format(
             "{}: cannot be converted to {} (a damaged file, or no room for it). {} --log-level "
             "debug shows llama.cpp's own words.",
@@ -144,15 +111,15 @@ ModelFile prepare_model_file(const std::string& model,
             return {source, identity};
         }
     }
-    const fs::path directory = model_cache_directory();
-    std::error_code error;
-    fs::create_directories(directory, error);
+    const auto is_there = [](const std::string& path) {
+        std::error_code ignored;
+        return fs::is_regular_file(path, ignored);
+    };
     const std::string copy =
-        (directory / fmt::format("{}-{}.{}.gguf", stem, digest, type)).string();
-    if (!fs::is_regular_file(copy, error)) {
-        const FileLock lock((directory / ".convert.lock").string());
-        if (!fs::is_regular_file(copy, error)) convert(source, copy, weights);
-    }
+        find_or_make({.name = fmt::format("{}-{}.{}.gguf", stem, digest, type),
+                      .remedy = kCopyRemedy,
+                      .is_usable = is_there,
+                      .make = [&](const std::string& path) { convert(source, path, weights); }});
     return {copy, identity};
 }
 

@@ -4,6 +4,7 @@
 #include "dln/llm/embedded.hpp"
 #include "dln/llm/gguf_weights.hpp"
 #include "dln/llm/model_file.hpp"
+#include "dln/llm/model_variant.hpp"
 #include "dln/llm/tokenizer.hpp"
 
 namespace dln {
@@ -35,6 +36,15 @@ std::unique_ptr<Tokenizer> open_tokenizer(const std::string& /*path*/,
 }
 GgufWeights open_gguf_weights(const std::string& /*model*/, const std::string& /*place*/) {
     refuse();
+}
+GgufWeights open_variant(const GgufWeights& /*source*/,
+                         const std::string& /*name*/,
+                         const std::string& /*depends_on*/,
+                         const ChangeBlock& /*change*/) {
+    refuse();
+}
+void round_through(StorageType type, std::size_t /*columns*/, std::span<float> /*values*/) {
+    if (type != StorageType::f32) refuse();
 }
 Completion score_each_alone(Backend& /*backend*/, const ScoreRequest& /*request*/) { refuse(); }
 std::vector<std::vector<float>> logits_of_all(Backend& /*backend*/,

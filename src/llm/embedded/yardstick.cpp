@@ -1,6 +1,7 @@
 // Plain uses of llama.cpp that the benchmarks compare the backend with.
 
 #include <cmath>
+#include <utility>
 
 #include "dln/error.hpp"
 
@@ -60,6 +61,8 @@ Completion score_each_alone(Backend& backend, const ScoreRequest& request) {
 std::vector<std::vector<float>> logits_of_all(Backend& backend,
                                               const std::vector<std::int32_t>& tokens) {
     Decoder& decoder = embedded(backend).decoder();
+    DLN_ASSERT(std::cmp_less_equal(tokens.size(), decoder.options().rows_a_decode),
+               "logits of {} tokens at once", tokens.size());
     decode_alone(decoder, tokens);
     std::vector<std::vector<float>> rows;
     for (std::size_t i = 0; i < tokens.size(); ++i) {
