@@ -16,20 +16,30 @@
 namespace dln {
 namespace {
 
-/// The files, their targets and digests; many different targets only by their number.
+/// "positive 200, negative 200"; of many only their number: "731 different targets".
+template <typename Counts, typename Name>
+std::string counted(const Counts& counts, Name name, std::string_view what) {
+    constexpr std::size_t kShown = 10;
+    if (counts.size() > kShown) {
+        return fmt::format("{} different {}", counts.size(), what);
+    }
+    std::string text;
+    for (const auto& entry : counts) {
+        text += fmt::format("{}{} {}", text.empty() ? "" : ", ", printable(entry.*name, 40),
+                            entry.count);
+    }
+    return text;
+}
+
+/// The files, their targets, tasks and digests.
 int print_summary(const DataSummary& summary) {
-    constexpr std::size_t kShownTargets = 10;
     for (const auto& part : summary.parts) {
-        std::string targets = fmt::format("{} different targets", part.targets.size());
-        if (part.targets.size() <= kShownTargets) {
-            targets.clear();
-            for (const auto& target : part.targets) {
-                targets += fmt::format("{}{} {}", targets.empty() ? "" : ", ",
-                                       printable(target.target, 40), target.count);
-            }
-        }
-        fmt::print("{}: {} examples ({}), sha256 {:.12}\n", part.path, part.examples, targets,
-                   part.digest);
+        const auto tasks =
+            part.tasks.empty()
+                ? std::string()
+                : fmt::format("; tasks: {}", counted(part.tasks, &TaskCount::task, "tasks"));
+        fmt::print("{}: {} examples ({}{}), sha256 {:.12}\n", part.path, part.examples,
+                   counted(part.targets, &TargetCount::target, "targets"), tasks, part.digest);
     }
     if (summary.repeated > 0) {
         fmt::print("left out {} examples whose input had come before\n", summary.repeated);
@@ -70,6 +80,7 @@ struct Source {
     std::string format;
     std::string input_field = "input";
     std::string target_field = "target";
+    std::string task_field;
     std::vector<std::string> labels;
     std::vector<std::string> classes;
     std::size_t limit = 0;
@@ -85,6 +96,8 @@ void add_source(CLI::App* action, Source& source) {
         ->capture_default_str();
     action->add_option("--target-field", source.target_field, "Field or column of the target")
         ->capture_default_str();
+    action->add_option("--task-field", source.task_field,
+                       "Field or column of the task, kept as \"task\"; default: none");
     action->add_option("--label", source.labels, "Rename a target of the file; repeatable")
         ->allow_extra_args(false)
         ->type_name("VALUE=TARGET");
@@ -95,17 +108,19 @@ void add_source(CLI::App* action, Source& source) {
         ->capture_default_str();
 }
 
+DataFormat format_by_ending(const std::string& path, std::string_view remedy) {
+    if (const auto format = format_by_extension(path)) {
+        return *format;
+    }
+    throw UsageError(fmt::format("{}: its ending does not tell the format; {}", path, remedy));
+}
+
 DataFormat format_of(const Source& source) {
     static const std::map<std::string, DataFormat> kFormats{
         {"json_lines", DataFormat::json_lines}, {"csv", DataFormat::csv}, {"bbh", DataFormat::bbh}};
     if (source.format.empty()) {
-        if (const auto format = format_by_extension(source.path)) {
-            return *format;
-        }
-        throw UsageError(
-            fmt::format("{}: its ending does not tell the format; add --format json_lines, "
-                        "--format csv or --format bbh",
-                        source.path));
+        return format_by_ending(source.path,
+                                "add --format json_lines, --format csv or --format bbh");
     }
     const auto format = kFormats.find(source.format);
     if (format == kFormats.end()) {
@@ -122,8 +137,12 @@ SplitSpec resolve(const Source& source) {
                    .format = format_of(source),
                    .input_field = source.input_field,
                    .target_field = source.target_field,
+                   .task_field = {},
                    .labels = {},
                    .limit = source.limit};
+    if (!source.task_field.empty()) {
+        spec.task_field = source.task_field;
+    }
     for (const auto& label : source.labels) {
         const auto equals = label.find('=');
         if (equals == std::string::npos) {
@@ -215,10 +234,66 @@ void add_split(CLI::App* data, std::function<int()>& chosen) {
     });
 }
 
+void add_mix(CLI::App* data, std::function<int()>& chosen) {
+    struct Options {
+        std::vector<std::string> tasks;
+        std::size_t limit = 0;
+        std::string out;
+        bool shuffle = false;
+        std::uint64_t seed = 0;
+    };
+    auto options = std::make_shared<Options>();
+    auto* action =
+        data->add_subcommand("mix", "Files of several tasks as one file with task names");
+    action->add_option("--task", options->tasks, "A task and its data file; repeatable")
+        ->required()
+        ->allow_extra_args(false)
+        ->type_name("NAME=FILE");
+    action
+        ->add_option("--limit", options->limit,
+                     "Read only the first so many examples of each file; 0: all")
+        ->capture_default_str();
+    auto* shuffle = action->add_flag("--shuffle", options->shuffle,
+                                     "In random order, instead of file after file");
+    action->add_option("--seed", options->seed, "The same seed makes the same order")
+        ->capture_default_str()
+        ->needs(shuffle);
+    action->add_option("-o,--out", options->out, "JSON lines file to write")
+        ->required()
+        ->type_name("FILE");
+    action->footer(
+        "Files are JSON lines, CSV or BIG-Bench Hard, by their ending, with input and target; each "
+        "example\n"
+        "gets the field \"task\". For other fields see dln data convert.\n\n"
+        "Example:\n  dln data mix --task polarity=data/polarity/train.jsonl \\\n"
+        "      --task navigate=data/navigate/train.jsonl --shuffle --out data/mixed/train.jsonl");
+    run_when_parsed(action, options, chosen, [](const Options& o) {
+        MixOptions wanted{.sources = {}, .out = o.out, .seed = {}};
+        if (o.shuffle) {
+            wanted.seed = o.seed;
+        }
+        for (const auto& task : o.tasks) {
+            const auto equals = task.find('=');
+            if (equals == std::string::npos) {
+                throw UsageError(fmt::format(
+                    "--task \"{}\": expected NAME=FILE, e.g. --task polarity=train.jsonl",
+                    printable(task, 60)));
+            }
+            SplitSpec from;
+            from.path = task.substr(equals + 1);
+            from.format = format_by_ending(from.path, "dln data convert makes JSON lines of it");
+            from.limit = o.limit;
+            wanted.sources.push_back({.task = task.substr(0, equals), .from = from});
+        }
+        return mix(wanted);
+    });
+}
+
 }  // namespace
 
 void add_data_command(CLI::App& app, std::function<int()>& chosen) {
-    auto* data = app.add_subcommand("data", "Make data files: polarity, generate, convert, split");
+    auto* data =
+        app.add_subcommand("data", "Make data files: polarity, generate, convert, split, mix");
     data->require_subcommand(1);
     data->footer(
         "Files are JSON lines, {\"input\": ..., \"target\": ...}.\n\nExample:\n"
@@ -228,6 +303,7 @@ void add_data_command(CLI::App& app, std::function<int()>& chosen) {
     add_generate(data, chosen);
     add_convert(data, chosen);
     add_split(data, chosen);
+    add_mix(data, chosen);
 }
 
 }  // namespace dln

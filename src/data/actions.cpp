@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -12,6 +13,8 @@
 #include "dln/data/read.hpp"
 #include "dln/data/write.hpp"
 #include "dln/error.hpp"
+#include "dln/random/counter_rng.hpp"
+#include "dln/text/utf8.hpp"
 
 namespace dln {
 namespace {
@@ -30,8 +33,17 @@ PartSummary write_part(const std::string& path, const Dataset& examples) {
     for (std::size_t i = 0; i < examples.size(); ++i) {
         ++counts[examples[i].target];
     }
-    PartSummary summary{
-        .path = path, .examples = examples.size(), .targets = {}, .digest = examples.digest()};
+    PartSummary summary{.path = path,
+                        .examples = examples.size(),
+                        .targets = {},
+                        .tasks = {},
+                        .digest = examples.digest()};
+    for (const auto& task : examples.task_names()) {
+        summary.tasks.push_back({.task = task, .count = 0});
+    }
+    for (std::size_t i = 0; examples.has_tasks() && i < examples.size(); ++i) {
+        ++summary.tasks[examples.task(i)].count;
+    }
     for (const auto& [target, count] : counts) {
         summary.targets.push_back({.target = std::string(target), .count = count});
     }
@@ -80,6 +92,38 @@ void check_not_source(const std::string& source, const std::string& out) {
     }
 }
 
+void check_task_names(const std::vector<TaskSource>& sources) {
+    if (sources.empty()) {
+        throw UsageError("nothing to mix: no task is named");
+    }
+    std::set<std::string_view> names;
+    for (const auto& source : sources) {
+        const auto shown = printable(source.task, 60);
+        if (source.task.empty()) {
+            throw UsageError(fmt::format(
+                "{}: its task has no name; at least one character is needed", source.from.path));
+        }
+        if (const auto at = find_invalid_utf8(source.task)) {
+            throw UsageError(fmt::format("task \"{}\": invalid UTF-8 at byte {}", shown, *at + 1));
+        }
+        if (!names.insert(source.task).second) {
+            throw UsageError(
+                fmt::format("task \"{}\" is named twice; each task has one file, so put "
+                            "its examples into one",
+                            shown));
+        }
+    }
+}
+
+Dataset in_random_order(const Dataset& examples, std::uint64_t seed) {
+    Dataset result;
+    CounterRng rng({.seed = seed, .role = RandomRole::data_split});
+    for (const auto index : rng.permutation(examples.size())) {
+        result.add_from(examples, index);
+    }
+    return result;
+}
+
 }  // namespace
 
 DataSummary make_polarity(const PolarityOptions& options) {
@@ -112,6 +156,24 @@ DataSummary split_file(const SplitFileOptions& options) {
                       {.parts = sizes, .balanced = options.balanced, .seed = options.seed});
     auto summary = write_parts(options.out_dir, split.parts);
     summary.repeated = split.repeated;
+    return summary;
+}
+
+DataSummary mix(const MixOptions& options) {
+    check_task_names(options.sources);
+    for (const auto& source : options.sources) {
+        check_not_source(source.from.path, options.out);
+    }
+    Dataset mixed;
+    for (const auto& source : options.sources) {
+        const auto examples = read_split(source.from);
+        for (std::size_t i = 0; i < examples.size(); ++i) {
+            mixed.add(examples[i].input, examples[i].target, source.task);
+        }
+    }
+    DataSummary summary;
+    summary.parts.push_back(
+        write_part(options.out, options.seed ? in_random_order(mixed, *options.seed) : mixed));
     return summary;
 }
 

@@ -128,8 +128,9 @@ void read_csv(LineReader& file, ExampleSink& sink) {
     sink.check_names(header, rows.first_line());
     const auto input = index_of(header, sink.spec().input_field);
     const auto target = index_of(header, sink.spec().target_field);
+    const auto task = index_of(header, sink.spec().task_field.value_or(""));
     Record record;
-    record.input.kind = record.target.kind = FieldValue::Kind::text;
+    record.input.kind = record.target.kind = record.task.kind = FieldValue::Kind::text;
     std::vector<std::string> row;
     while (!sink.full() && rows.next(row)) {
         if (row.size() != header.size()) {
@@ -141,6 +142,9 @@ void read_csv(LineReader& file, ExampleSink& sink) {
         }
         std::swap(record.input.text, row[input]);
         std::swap(record.target.text, row[target]);
+        if (sink.spec().task_field) {
+            std::swap(record.task.text, row[task]);
+        }
         sink.add(record, rows.first_line());
     }
 }

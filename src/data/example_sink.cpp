@@ -19,6 +19,14 @@ std::vector<std::string> label_values(const SplitSpec& spec) {
     return result;
 }
 
+std::vector<NamedField> fields_of(const SplitSpec& spec) {
+    std::vector<NamedField> fields{{"input", spec.input_field}, {"target", spec.target_field}};
+    if (spec.task_field) {
+        fields.push_back({"task", *spec.task_field});
+    }
+    return fields;
+}
+
 }  // namespace
 
 std::string quoted_list(const std::vector<std::string>& names) {
@@ -38,13 +46,18 @@ std::string hint_for(std::string_view word, const std::vector<std::string>& know
 
 ExampleSink::ExampleSink(const SplitSpec& spec, const std::vector<std::string>& class_names)
     : spec_(spec),
+      fields_(fields_of(spec)),
       class_names_(class_names),
       classes_(class_names.begin(), class_names.end()),
       labels_(spec.labels.begin(), spec.labels.end()) {
-    if (spec.input_field == spec.target_field) {
-        throw UsageError(
-            fmt::format("{}: input and target are both called \"{}\"; they must be two fields",
-                        spec.path, printable(spec.input_field)));
+    for (std::size_t i = 0; i < fields_.size(); ++i) {
+        for (std::size_t j = 0; j < i; ++j) {
+            if (fields_[i].name == fields_[j].name) {
+                throw UsageError(fmt::format(
+                    "{}: {} and {} are both called \"{}\"; they must be two fields", spec.path,
+                    fields_[j].role, fields_[i].role, printable(fields_[i].name)));
+            }
+        }
     }
 }
 
@@ -52,26 +65,26 @@ void ExampleSink::fail(std::size_t line, const std::string& message) const {
     throw UsageError(fmt::format("{}:{}: {}", spec_.path, line, message));
 }
 
-void ExampleSink::fail_missing(const std::string& field,
+void ExampleSink::fail_missing(const NamedField& field,
                                const std::vector<std::string>& names,
                                std::size_t line) const {
     const auto found = names.empty() ? std::string("there is none") : "found " + quoted_list(names);
-    const char* role = field == spec_.input_field ? "input" : "target";
     fail(line,
          fmt::format("no field \"{}\" for the {}: {}.{} Another name goes into --{}-field, in a "
                      "job file into {}_field",
-                     printable(field), role, found, hint_for(field, names), role, role));
+                     printable(field.name), field.role, found, hint_for(field.name, names),
+                     field.role, field.role));
 }
 
 void ExampleSink::check_names(const std::vector<std::string>& names, std::size_t line) const {
-    for (const auto& field : {spec_.input_field, spec_.target_field}) {
-        const auto count = std::count(names.begin(), names.end(), field);
+    for (const auto& field : fields_) {
+        const auto count = std::count(names.begin(), names.end(), field.name);
         if (count == 0) {
             fail_missing(field, names, line);
         }
         if (count > 1) {
-            fail(line, fmt::format("field \"{}\" occurs {} times; one is needed", printable(field),
-                                   count));
+            fail(line, fmt::format("field \"{}\" occurs {} times; one is needed",
+                                   printable(field.name), count));
         }
     }
 }
@@ -92,9 +105,23 @@ const std::string& ExampleSink::target_of(const std::string& value, std::size_t 
     return label->second;
 }
 
+const std::string& ExampleSink::task_of(const FieldValue& value, std::size_t line) const {
+    if (value.kind == FieldValue::Kind::other) {
+        fail(line,
+             fmt::format("field \"{}\" is {}; the task must be a string, a number, true or false",
+                         printable(*spec_.task_field), printable(value.text)));
+    }
+    if (value.text.empty()) {
+        fail(line, fmt::format("field \"{}\" is empty; a task needs at least one character",
+                               printable(*spec_.task_field)));
+    }
+    return value.text;
+}
+
 void ExampleSink::add(const Record& record, std::size_t line) {
     using Kind = FieldValue::Kind;
-    if (record.input.kind == Kind::absent || record.target.kind == Kind::absent) {
+    if (record.input.kind == Kind::absent || record.target.kind == Kind::absent ||
+        (spec_.task_field && record.task.kind == Kind::absent)) {
         check_names(record.names, line);
     }
     if (record.input.kind != Kind::text) {
@@ -116,7 +143,11 @@ void ExampleSink::add(const Record& record, std::size_t line) {
                                printable(target), quoted_list(class_names_),
                                hint_for(target, class_names_)));
     }
-    examples_.add(record.input.text, target);
+    if (spec_.task_field) {
+        examples_.add(record.input.text, target, task_of(record.task, line));
+    } else {
+        examples_.add(record.input.text, target);
+    }
 }
 
 bool ExampleSink::full() const noexcept {

@@ -1,5 +1,5 @@
 #pragma once
-// Where every format's reader puts what it found: checks a record's two fields and makes an example of it.
+// Where every format's reader puts what it found: checks a record's fields and makes an example of it.
 
 #include <cstddef>
 #include <map>
@@ -29,12 +29,19 @@ struct FieldValue {
 struct Record {
     FieldValue input;
     FieldValue target;
+    FieldValue task;                 ///< absent where the split names no field for it
     std::vector<std::string> names;  ///< all its fields, for messages
+};
+
+/// What a field of a record is for ("input", "target", "task"), and how the file calls it.
+struct NamedField {
+    const char* role;
+    std::string name;
 };
 
 class ExampleSink {
   public:
-    /// Throws UsageError when the split calls both fields the same. Keeps references to the arguments.
+    /// Throws UsageError when the split calls two fields the same. Keeps references to the arguments.
     ExampleSink(const SplitSpec& spec, const std::vector<std::string>& class_names);
     /// Throws UsageError naming `line` when `record` is no example of the split.
     void add(const Record& record, std::size_t line);
@@ -49,11 +56,13 @@ class ExampleSink {
 
   private:
     const std::string& target_of(const std::string& value, std::size_t line) const;
-    [[noreturn]] void fail_missing(const std::string& field,
+    const std::string& task_of(const FieldValue& value, std::size_t line) const;
+    [[noreturn]] void fail_missing(const NamedField& field,
                                    const std::vector<std::string>& names,
                                    std::size_t line) const;
 
     const SplitSpec& spec_;
+    std::vector<NamedField> fields_;  // that every record has
     const std::vector<std::string>& class_names_;
     std::set<std::string> classes_;
     std::map<std::string, std::string> labels_;

@@ -10,7 +10,7 @@
 
 #include "formats.hpp"
 
-// Streams of JSON events, never documents: a record costs its two fields, and nesting costs a counter.
+// Streams of JSON events, never documents: a record costs the fields that are wanted, and nesting costs a counter.
 
 namespace dln {
 namespace {
@@ -70,7 +70,9 @@ class RecordEvents : public nlohmann::json_sax<nlohmann::json> {
     bool start_object(std::size_t) override {
         if (depth_ + 1 == record_depth_ && open_) {
             record_line_ = line_;
-            record_.input.kind = record_.target.kind = FieldValue::Kind::absent;
+            for (auto* field : {&record_.input, &record_.target, &record_.task}) {
+                field->kind = FieldValue::Kind::absent;
+            }
             record_.names.clear();
         } else if (depth_ > 0) {
             value(FieldValue::Kind::other, "an object");
@@ -151,6 +153,7 @@ class RecordEvents : public nlohmann::json_sax<nlohmann::json> {
         const auto& spec = sink_.spec();
         slot_ = name == spec.input_field    ? &record_.input
                 : name == spec.target_field ? &record_.target
+                : name == spec.task_field   ? &record_.task
                                             : nullptr;
         if (slot_ != nullptr && slot_->kind != FieldValue::Kind::absent) {
             fail(fmt::format("field \"{}\" occurs twice; one is needed", printable(name)));

@@ -115,7 +115,7 @@ SplitResult split_dataset(const Dataset& examples, const SplitOptions& options) 
         for (std::size_t p = 0; p < shares.size(); ++p) {
             if (shares[p] > 0) {
                 --shares[p];
-                result.parts[p].examples.add(example.input, example.target);
+                result.parts[p].examples.add_from(examples, usable[place]);
                 break;
             }
         }

@@ -82,6 +82,11 @@ std::string json_string(const std::string& path, std::size_t index, std::string_
     return nlohmann::json(text).dump();
 }
 
+std::string task_member(const std::string& path, const Dataset& examples, std::size_t index) {
+    return fmt::format(", \"task\": {}",
+                       json_string(path, index, examples.task_names()[examples.task(index)]));
+}
+
 }  // namespace
 
 void write_json_lines(const std::string& path, const Dataset& examples) {
@@ -98,9 +103,10 @@ void write_json_lines(const std::string& path, const Dataset& examples) {
     NewFile file(path);
     for (std::size_t i = 0; i < examples.size(); ++i) {
         const auto example = examples[i];
-        file.write(fmt::format("{{\"input\": {}, \"target\": {}}}\n",
+        file.write(fmt::format("{{\"input\": {}, \"target\": {}{}}}\n",
                                json_string(path, i, example.input),
-                               json_string(path, i, example.target)));
+                               json_string(path, i, example.target),
+                               examples.has_tasks() ? task_member(path, examples, i) : ""));
     }
     file.commit();
     flush_folder(folder);

@@ -54,6 +54,9 @@ Codec<SplitSpec> split() {
                "Name of the field or column with the input.")
         .field("target_field", &SplitSpec::target_field, non_empty_text(),
                "Name of the field or column with the target.")
+        .field("task_field", &SplitSpec::task_field, nullable(non_empty_text()),
+               "Name of the field or column with the name of the example's task, for data of "
+               "several tasks; `dln data mix` writes it as `task`. Absent: examples have no task.")
         .field("labels", &SplitSpec::labels, renamings(),
                "What a target in the file is called in this job, e.g. `{\"0\": \"no\", \"1\": "
                "\"yes\"}`.")

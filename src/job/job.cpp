@@ -98,6 +98,7 @@ nlohmann::ordered_json job_identity(const Job& job) {
     for (auto& split : identity["data"]) {
         if (split.is_object()) {
             split.erase("path");
+            if (split["task_field"].is_null()) split.erase("task_field");  // as before it was there
         }
     }
     // As before there were others.

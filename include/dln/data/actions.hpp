@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,11 +19,17 @@ struct TargetCount {
     std::size_t count = 0;
 };
 
+struct TaskCount {
+    std::string task;
+    std::size_t count = 0;
+};
+
 /// A file that was written.
 struct PartSummary {
     std::string path;
     std::size_t examples = 0;
     std::vector<TargetCount> targets;  ///< all that occur, the most frequent first
+    std::vector<TaskCount> tasks;      ///< in the order of their first example; empty: none
     std::string digest;                ///< Dataset::digest of what the file holds
 };
 
@@ -65,6 +72,18 @@ struct SplitFileOptions {
     std::string out_dir;
 };
 
+/// A file of examples that become those of one task.
+struct TaskSource {
+    std::string task;
+    SplitSpec from;
+};
+
+struct MixOptions {
+    std::vector<TaskSource> sources;
+    std::string out;                    ///< JSON lines file
+    std::optional<std::uint64_t> seed;  ///< of the order; none: source after source as they are
+};
+
 /// The word-polarity task (polarity.hpp) into out_dir.
 [[nodiscard]] DataSummary make_polarity(const PolarityOptions& options);
 
@@ -76,5 +95,9 @@ struct SplitFileOptions {
 
 /// A file split at random (splits.hpp) into out_dir. No part may be the file that is read.
 [[nodiscard]] DataSummary split_file(const SplitFileOptions& options);
+
+/// Files of several tasks as one, in which each example has the name of its task. No source may be the file
+/// that is written; no two sources may have the same task.
+[[nodiscard]] DataSummary mix(const MixOptions& options);
 
 }  // namespace dln

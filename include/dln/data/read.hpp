@@ -6,8 +6,9 @@
 //   csv         RFC 4180: a header line, commas, "..." around fields that hold commas, quotes or line
 //               breaks; blank lines are skipped
 //   bbh         one BIG-Bench Hard document: {"examples": [{"input": ..., "target": ...}, ...]}
-// Fields other than the two that the split names are ignored. The input is a string; the target may also
-// be a number, true or false, and is then taken as it is written (0, 1.5, true).
+// Fields other than those that the split names (input, target and, for data of several tasks, the name of
+// the task) are ignored. The input is a string; target and task may also be a number, true or false, and
+// are then taken as they are written (0, 1.5, true).
 
 #include <optional>
 #include <string>
@@ -24,7 +25,7 @@ namespace dln {
 ///
 /// Throws UsageError with one message, "file:line: what is wrong, the value, what would be right":
 /// a file that cannot be read, invalid UTF-8, JSON or CSV, a missing, doubled or wrongly typed field,
-/// a label without a target, a target that is empty or no class, no example at all.
+/// a label without a target, a target that is empty or no class, an empty task, no example at all.
 [[nodiscard]] Dataset read_split(const SplitSpec& spec,
                                  const std::vector<std::string>& class_names = {});
 

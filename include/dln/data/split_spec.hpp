@@ -2,6 +2,7 @@
 // Where examples are read from. Part of a job, and what `dln data` is told on its command line. Pure data.
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@ struct SplitSpec {
     DataFormat format = DataFormat::json_lines;  ///< default by extension: .jsonl .csv .json
     std::string input_field = "input";
     std::string target_field = "target";
+    std::optional<std::string> task_field;                    ///< none: examples have no task
     std::vector<std::pair<std::string, std::string>> labels;  ///< value in the file -> target
     std::size_t limit = 0;  ///< the first so many examples; 0: all
 };

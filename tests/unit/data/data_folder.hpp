@@ -61,6 +61,7 @@ class DataFolder : public ::testing::Test {
                 .format = *format_by_extension(name),
                 .input_field = "input",
                 .target_field = "target",
+                .task_field = {},
                 .labels = {},
                 .limit = 0};
     }

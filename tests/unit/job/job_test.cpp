@@ -289,6 +289,13 @@ TEST_F(JobFixture, HashIgnoresNamesPlacesStepsBudgetsAndThreads) {
     EXPECT_EQ(job_hash(other_model, {"d1"}), job_hash(embedded, {"d1"}));
 }
 
+TEST_F(JobFixture, IdentityHasTheTaskFieldOnlyWhereOneIsNamed) {
+    EXPECT_FALSE(job_identity(parse(kValid))["data"]["train"].contains("task_field"));
+    const auto named = valid_with({{"/data/train/task_field", "kind"}});
+    EXPECT_EQ(named.data.train.task_field, "kind");
+    EXPECT_EQ(job_identity(named)["data"]["train"]["task_field"], "kind");
+}
+
 TEST_F(JobFixture, HashSeesTrainingAndContent) {
     const auto hash = job_hash(parse(kValid), {"d1", "d2"});
     EXPECT_NE(job_hash(parse(kValid), {"d2", "d1"}), hash);
