@@ -65,7 +65,9 @@ Codec<SplitSpec> split() {
     return spec.build(finish_split);
 }
 
-Codec<DataSpec> data() {
+}  // namespace
+
+Codec<DataSpec> data_fields() {
     ObjectCodec<DataSpec> spec("data", "The examples.");
     spec.field("train", &DataSpec::train, split(), "Batches are drawn from it.", {.required = true})
         .field("dev", &DataSpec::dev, nullable(split()),
@@ -73,6 +75,13 @@ Codec<DataSpec> data() {
         .field("test", &DataSpec::test, nullable(split()), "Read for the final evaluation only.");
     return spec.build();
 }
+
+std::string default_run_dir(const std::string& name) {
+    std::error_code error;
+    return std::filesystem::absolute("runs/" + name, error).lexically_normal().string();
+}
+
+namespace {
 
 Codec<ClassSpec> class_entry() {
     ObjectCodec<ClassSpec> spec("class", "An answer that the last layer may give.");
@@ -180,9 +189,7 @@ void finish_job(Reader& reader, const Json& json, Job& job) {
         job.name = reader.stem();
     }
     if (!json.contains("run_dir")) {
-        std::error_code error;
-        const auto path = std::filesystem::absolute("runs/" + job.name, error);
-        job.run_dir = path.lexically_normal().string();
+        job.run_dir = default_run_dir(job.name);
     }
     std::vector<std::string> names;
     for (const auto& entry : job.classes) {
@@ -205,7 +212,10 @@ void finish_job(Reader& reader, const Json& json, Job& job) {
 
 Codec<Job> whole_job() {
     ObjectCodec<Job> spec("job", "The top level of the file.");
-    spec.field("name", &Job::name, file_name(), "Name of the run, for reports and directories.",
+    spec.field("system", &Job::system, choice_text({"dln"}),
+               "What is trained: a network. A mixture of prompts is another system "
+               "(docs/mop-format.md).")
+        .field("name", &Job::name, file_name(), "Name of the run, for reports and directories.",
                {.default_text = "the file's name without its extension"})
         .field(
             "seed", &Job::seed, integer<std::uint64_t>(0),
@@ -215,7 +225,7 @@ Codec<Job> whole_job() {
                "Directory of the run; a relative one is relative to the job file.",
                {.default_text = "`runs/<name>` in the current directory"})
         .field("keep", &Job::keep, all_or_count(), "Newest step files that stay, beside the best.")
-        .field("data", &Job::data, data(), "The examples.", {.required = true})
+        .field("data", &Job::data, data_fields(), "The examples.", {.required = true})
         .field("classes", &Job::classes, list(class_entry()),
                "The answers that the last layer may give; empty: it generates free text.")
         .field("network", &Job::network, network(), "The stack of layers.", {.required = true})

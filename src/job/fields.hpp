@@ -18,6 +18,7 @@ constexpr std::uint64_t kMostTokens = 1'000'000;
 [[nodiscard]] const Codec<Job>& job_codec();
 
 // Sections of the table that have a source of their own.
+[[nodiscard]] Codec<DataSpec> data_fields();
 [[nodiscard]] Codec<std::vector<WordSpec>> word_fields();
 [[nodiscard]] Codec<ScoringSpec> scoring_fields();
 [[nodiscard]] Codec<TrainSpec> train_fields();
@@ -26,6 +27,9 @@ constexpr std::uint64_t kMostTokens = 1'000'000;
 [[nodiscard]] Codec<BackendSpec> backend_fields();
 [[nodiscard]] Codec<EmbeddingSpec> embedding_fields();
 [[nodiscard]] Codec<BudgetSpec> budget_fields();
+
+/// Where a run lies whose job does not say: runs/<name> in the current directory.
+[[nodiscard]] std::string default_run_dir(const std::string& name);
 
 /// Checks a layer's templates against the variables that they may show, its words among them. The reader is
 /// at the layer.

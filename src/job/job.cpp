@@ -92,7 +92,7 @@ nlohmann::ordered_json job_to_json(const Job& job) { return job::job_codec().wri
 
 nlohmann::ordered_json job_identity(const Job& job) {
     auto identity = job_to_json(job);
-    for (const auto* name : {"name", "run_dir", "keep", "budget"}) {
+    for (const auto* name : {"system", "name", "run_dir", "keep", "budget"}) {
         identity.erase(name);
     }
     for (auto& split : identity["data"]) {

@@ -5,6 +5,7 @@
 #include "dln/job/job_docs.hpp"
 
 #include "job/fields.hpp"
+#include "job/mop_fields.hpp"
 #include "job/sweep_fields.hpp"
 
 namespace dln {
@@ -90,6 +91,14 @@ const char* const kSweepIntroduction = R"(# The sweep file
 A sweep file says which trials `dln sweep` runs; [sweeps](sweeps.md) tells how. It is JSON; comments (`//` and
 `/* */`) are allowed. Paths are relative to the sweep file's directory. Pointers are JSON pointers into the job, as
 `--set` takes them.
+)";
+
+const char* const kMopIntroduction = R"(# The job file of a mixture of prompts
+
+<!-- Written by dln_job_docs from src/job/mop_fields.cpp. Do not edit: build the target and run it. -->
+
+A job with `"system": "mop"` tells `dln train` everything about training a [mixture of prompts](mop.md). It is JSON;
+comments (`//` and `/* */`) are allowed. Paths are relative to the job file's directory.
 )";
 
 std::string anchor(const std::string& title) {
@@ -212,6 +221,8 @@ std::string page(const std::string& introduction, const Shape& shape) {
 }  // namespace
 
 std::string job_format_markdown() { return page(kIntroduction, *job::job_codec().shape); }
+
+std::string mop_format_markdown() { return page(kMopIntroduction, *job::mop_codec().shape); }
 
 std::string sweep_format_markdown() { return page(kSweepIntroduction, *job::sweep_codec().shape); }
 

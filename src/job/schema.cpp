@@ -1,6 +1,7 @@
 #include "dln/job/job_docs.hpp"
 
 #include "job/fields.hpp"
+#include "job/mop_fields.hpp"
 #include "job/sweep_fields.hpp"
 
 namespace dln {
@@ -115,6 +116,11 @@ std::string job_schema() {
     return schema_of_document(
         *job::job_codec().shape, "dln job",
         "A training run of a deep language network; docs/job-format.md explains it.");
+}
+
+std::string mop_schema() {
+    return schema_of_document(*job::mop_codec().shape, "dln job of a mixture of prompts",
+                              "A training run of a mixture of prompts; docs/mop.md explains it.");
 }
 
 std::string sweep_schema() {

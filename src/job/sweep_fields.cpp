@@ -1,10 +1,9 @@
 #include "job/sweep_fields.hpp"
 
-#include <filesystem>
 #include <limits>
-#include <system_error>
 
 #include "job/document.hpp"
+#include "job/fields.hpp"
 #include "job/file_codecs.hpp"
 #include "job/object_codec.hpp"
 
@@ -81,9 +80,7 @@ void finish_sweep(Reader& reader, const Json& json, SweepSpec& spec) {
         spec.name = reader.stem();
     }
     if (!json.contains("runs_dir")) {
-        std::error_code error;
-        const auto path = std::filesystem::absolute("runs/" + spec.name, error);
-        spec.runs_dir = path.lexically_normal().string();
+        spec.runs_dir = default_run_dir(spec.name);
     }
     if (!reader.has_failed()) {
         check_sweep(reader, spec);

@@ -25,5 +25,7 @@ int main(int argc, char** argv) {
     const bool has_sweep_schema =
         write(root + "/jobs/sweeps/sweep.schema.json", dln::sweep_schema());
     const bool has_sweep_page = write(root + "/docs/sweep-format.md", dln::sweep_format_markdown());
-    return has_schema && has_page && has_sweep_schema && has_sweep_page ? 0 : 1;
+    const bool has_mop = write(root + "/jobs/mop.schema.json", dln::mop_schema()) &&
+                         write(root + "/docs/mop-format.md", dln::mop_format_markdown());
+    return has_mop && has_schema && has_page && has_sweep_schema && has_sweep_page ? 0 : 1;
 }

@@ -312,6 +312,7 @@ struct BudgetSpec {
 
 struct Job {
     std::string path;  ///< where it was read, for messages; not part of its identity
+    std::string system = "dln";
     std::string name;
     std::uint64_t seed = 0;
     std::string run_dir;   ///< absolute once resolved

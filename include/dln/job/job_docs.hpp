@@ -13,6 +13,10 @@ namespace dln {
 /// The reference of the job format as Markdown.
 [[nodiscard]] std::string job_format_markdown();
 
+/// The same of jobs of a mixture of prompts: jobs/mop.schema.json, docs/mop-format.md.
+[[nodiscard]] std::string mop_schema();
+[[nodiscard]] std::string mop_format_markdown();
+
 /// The same of sweep files.
 [[nodiscard]] std::string sweep_schema();
 [[nodiscard]] std::string sweep_format_markdown();
