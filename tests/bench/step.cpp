@@ -8,11 +8,11 @@
 #include "dln/data/read.hpp"
 #include "dln/engine/network_runner.hpp"
 #include "dln/llm/embedded.hpp"
+#include "dln/llm/logits.hpp"
 #include "dln/train/trainer.hpp"
 
 #include "bench/measure.hpp"
 #include "llm/embedded/embedded_backend.hpp"
-#include "llm/embedded/logits.hpp"
 #include "support/temporary_directory.hpp"
 
 namespace dln::bench {

@@ -7,10 +7,9 @@
 #include <fmt/format.h>
 
 #include "dln/error.hpp"
+#include "dln/llm/drawn_text.hpp"
 #include "dln/random/counter_rng.hpp"
-#include "dln/text/utf8.hpp"
 
-#include "llm/embedded/logits.hpp"
 #include "llm/embedded/work.hpp"
 
 namespace dln {
@@ -19,7 +18,7 @@ namespace {
 struct Sequence {
     std::size_t item = 0;
     std::vector<Token> context;
-    CounterRng random;
+    DrawnText text;
     int node = -1;     // last context token in the tree
     int id = 0;        // sequence in the cache
     int position = 0;  // of the next token
@@ -30,7 +29,12 @@ struct Sequence {
 class GenerateWork : public Work {
   public:
     GenerateWork(ModelAccess access, GenerateRequest request)
-        : access_(access), request_(std::move(request)) {
+        : access_(access),
+          request_(std::move(request)),
+          options_{.max_tokens = request_.max_tokens,
+                   .temperature = request_.temperature,
+                   .top_p = request_.top_p,
+                   .stop = request_.stop} {
         reply_.texts.resize(request_.items.size());
         for (std::size_t i = 0; i < request_.items.size(); ++i) encode_item(i);
     }
@@ -70,10 +74,10 @@ class GenerateWork : public Work {
                 too_long_message(tokens.size(), request_.max_tokens, access_.context_tokens);
         } else {
             usage_.standalone_tokens += static_cast<std::int64_t>(tokens.size());
-            waiting_.push_back(
-                {.item = index,
-                 .context = std::move(tokens),
-                 .random = CounterRng({.seed = item.seed, .role = RandomRole::proposal_sampling})});
+            const CounterRng random({.seed = item.seed, .role = RandomRole::proposal_sampling});
+            waiting_.push_back({.item = index,
+                                .context = std::move(tokens),
+                                .text = DrawnText(access_.tokenizer, options_, random)});
         }
     }
 
@@ -144,38 +148,21 @@ class GenerateWork : public Work {
 
     // Draws the next token, or ends the sequence.
     void draw(Sequence& sequence, std::span<const float> logits) {
-        GeneratedText& out = reply_.texts[sequence.item];
-        if (!std::isfinite(log_sum_exp(logits))) {
-            out.error = "the model returned logits that are not finite";
+        const int before = sequence.text.drawn();
+        const std::optional<Token> token = sequence.text.draw(logits);
+        usage_.generated_tokens += sequence.text.drawn() - before;
+        usage_.standalone_tokens += sequence.text.drawn() - before;
+        if (token) {
+            sequence.next = *token;
+        } else {
+            reply_.texts[sequence.item] = sequence.text.take();
             sequence.finished = true;
-            return;
         }
-        const double uniform = request_.temperature > 0.0 ? sequence.random.uniform() : 0.0;
-        const Token token = sample_token(logits, request_.temperature, request_.top_p, uniform);
-        ++usage_.generated_tokens;
-        ++usage_.standalone_tokens;
-        if (access_.tokenizer.ends_generation(token)) return finish(sequence, false);
-        out.text += access_.tokenizer.piece(token);
-        ++out.tokens;
-        for (const std::string& stop : request_.stop) {
-            if (const std::size_t at = out.text.find(stop); at != std::string::npos) {
-                out.text.resize(at);
-                return finish(sequence, false);
-            }
-        }
-        if (out.tokens >= request_.max_tokens) return finish(sequence, true);
-        sequence.next = token;
-    }
-
-    void finish(Sequence& sequence, bool cut) {
-        GeneratedText& out = reply_.texts[sequence.item];
-        out.cut = cut;
-        out.text = replace_invalid_utf8(out.text);
-        sequence.finished = true;
     }
 
     ModelAccess access_;
     GenerateRequest request_;
+    DrawOptions options_;
     GenerateReply reply_;
     std::vector<Sequence> waiting_;
     std::vector<Sequence> active_;

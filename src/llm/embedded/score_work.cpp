@@ -8,8 +8,8 @@
 #include <fmt/format.h>
 
 #include "dln/error.hpp"
+#include "dln/llm/logits.hpp"
 
-#include "llm/embedded/logits.hpp"
 #include "llm/embedded/work.hpp"
 
 namespace dln {

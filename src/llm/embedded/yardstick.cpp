@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "dln/error.hpp"
+#include "dln/llm/logits.hpp"
 
 #include "llm/embedded/embedded_backend.hpp"
-#include "llm/embedded/logits.hpp"
 
 namespace dln {
 namespace {

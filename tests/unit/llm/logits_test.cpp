@@ -1,4 +1,4 @@
-#include "llm/embedded/logits.hpp"
+#include "dln/llm/logits.hpp"
 
 #include <cmath>
 #include <limits>

@@ -1,4 +1,4 @@
-#include "llm/embedded/logits.hpp"
+#include "dln/llm/logits.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -18,22 +18,23 @@ double log_sum_exp(std::span<const float> logits) {
     return static_cast<double>(maximum) + std::log(sum);
 }
 
-Token argmax_token(std::span<const float> logits) {
-    return static_cast<Token>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+std::int32_t argmax_token(std::span<const float> logits) {
+    return static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) -
+                                     logits.begin());
 }
 
-Token sample_token(std::span<const float> logits,
-                   double temperature,
-                   double top_p,
-                   double uniform) {
-    const Token best = argmax_token(logits);
+std::int32_t sample_token(std::span<const float> logits,
+                          double temperature,
+                          double top_p,
+                          double uniform) {
+    const std::int32_t best = argmax_token(logits);
     if (temperature <= 0.0) return best;
     const float maximum = logits[static_cast<std::size_t>(best)];
     // Most of the vocabulary is far below the best token: leaving it out makes sampling a fraction of a
     // decode and moves less than 1e-8 of the mass.
     constexpr double kNegligible = 30.0;
     struct Weighted {
-        Token token;
+        std::int32_t token;
         double weight;
     };
     std::vector<Weighted> weighted;
@@ -41,7 +42,7 @@ Token sample_token(std::span<const float> logits,
     for (std::size_t i = 0; i < logits.size(); ++i) {
         const double x = static_cast<double>(logits[i] - maximum) / temperature;
         if (!(x > -kNegligible)) continue;
-        weighted.push_back({static_cast<Token>(i), std::exp(x)});
+        weighted.push_back({static_cast<std::int32_t>(i), std::exp(x)});
         total += weighted.back().weight;
     }
     if (top_p < 1.0) {
