@@ -12,6 +12,8 @@
 #include "dln/text/utf8.hpp"
 
 #include "cli/job_options.hpp"
+#include "cli/mop_eval.hpp"
+#include "cli/mop_session.hpp"
 #include "cli/ranks.hpp"
 #include "cli/session.hpp"
 #include "cli/shown_parameters.hpp"
@@ -23,6 +25,7 @@ namespace {
 struct EvalOptions {
     JobOptions job;
     std::string split = "test";
+    bool json = false;
 };
 
 std::size_t split_index(const std::string& name) {
@@ -39,7 +42,7 @@ std::string class_prior_text(const Network& network, const ClassLogProbs& prior)
     return text;
 }
 
-int run_eval(Communicator& comm, const EvalOptions& options) {
+int run_network_eval(Communicator& comm, const Job& job, const EvalOptions& options) {
     NetworkParameters parameters;
     const std::size_t split = split_index(options.split);
     const auto check = [&](Session& session) {
@@ -52,7 +55,7 @@ int run_eval(Communicator& comm, const EvalOptions& options) {
         }
     };
     Session session(
-        comm, [&] { return read_job(options.job); },
+        comm, [&job] { return job; },
         {.train = split == kTrainSplit, .dev = split == kDevSplit, .test = split == kTestSplit},
         check);
     session.start(ModelsWanted::forward, {.embeddings_of_run = options.job.run_path});
@@ -80,6 +83,15 @@ int run_eval(Communicator& comm, const EvalOptions& options) {
     });
 }
 
+int run_eval(Communicator& comm, const EvalOptions& options) {
+    const AnyJob job = share_any_job(comm, [&] { return read_any_job(options.job); });
+    if (const auto* mixture = std::get_if<MopJob>(&job)) {
+        return run_mop_eval(comm, *mixture, options.job.run_path, split_index(options.split),
+                            options.json);
+    }
+    return run_network_eval(comm, std::get<Job>(job), options);
+}
+
 }  // namespace
 
 void add_eval_command(CLI::App& app, Chosen& chosen) {
@@ -90,6 +102,7 @@ void add_eval_command(CLI::App& app, Chosen& chosen) {
     command->add_option("--split", options->split, "Which split")
         ->check(CLI::IsMember({"train", "dev", "test"}))
         ->capture_default_str();
+    command->add_flag("--json", options->json, "Print JSON (mixtures of prompts)");
     command->footer(
         "Examples:  dln eval jobs/quickstart.json --split dev     (the job's initial prompts)\n"
         "           dln eval --run runs/quickstart                (the trained ones)");

@@ -10,11 +10,13 @@
 
 #include "dln/cli/commands.hpp"
 #include "dln/error.hpp"
+#include "dln/mop/state.hpp"
 #include "dln/store/checkpoint_store.hpp"
 #include "dln/store/run_directory.hpp"
 #include "dln/text/utf8.hpp"
 #include "dln/train/state.hpp"
 
+#include "cli/mop_inspect.hpp"
 #include "cli/shown_parameters.hpp"
 #include "cli/text_file.hpp"
 
@@ -142,6 +144,11 @@ void print_file(const StepFile& file, const fs::path& run, bool all) {
     fmt::print("{} format {}, written by dln {}, step {}\njob {}\ndigest {} (verified)\n\n",
                file.header.file_type, file.header.format_version, file.header.program_version,
                file.header.step, file.header.job_hash, file.header.digest);
+    if (mop::holds_mixture(file.document)) {
+        print_mixture(file.document, job);
+        if (all) print_arrays(file.document);
+        return;
+    }
     const TrainState state = read_state(file.document);
     print_parameters("current", state.current, job);
     if (!state.best.empty()) {
@@ -212,6 +219,11 @@ int inspect_run(const InspectOptions& options) {
     for (const std::string& path : files) {
         try {
             const StepFile file = read_step_file(path);
+            if (mop::holds_mixture(file.document)) {
+                print_mixture_line(file);
+                last = path;
+                continue;
+            }
             const TrainState state = read_state(file.document);
             const bool has_best = !state.best.empty();
             const auto& shown = has_best ? state.best[0].parameters : state.current;

@@ -73,14 +73,14 @@ void add_network_options(CLI::App& command, JobOptions& options) {
         ->take_all();
 }
 
-Job read_job(const JobOptions& options) {
+AnyJob read_any_job(const JobOptions& options) {
     const std::vector<Override> overrides = overrides_of(options.sets);
-    if (!options.job_path.empty()) return read_job(options.job_path, overrides);
+    if (!options.job_path.empty()) return read_any_job(options.job_path, overrides);
     if (options.run_path.empty()) {
         throw UsageError("name a job file or, with --run, the directory of a training run");
     }
     const std::string path = options.run_path + "/job.json";
-    if (!overrides.empty()) return read_job(path, overrides);
+    if (!overrides.empty()) return read_any_job(path, overrides);
     const std::optional<std::string> text = read_text_file(path);
     if (!text) {
         throw UsageError(
@@ -88,7 +88,17 @@ Job read_job(const JobOptions& options) {
                         options.run_path));
     }
     // A run can be used where its data are not.
-    return job_from_json(*text, path);
+    return any_job_from_json(*text, path);
+}
+
+Job read_job(const JobOptions& options) {
+    AnyJob job = read_any_job(options);
+    if (auto* network = std::get_if<Job>(&job)) return std::move(*network);
+    throw UsageError(
+        fmt::format("{}: /system: \"mop\": this command takes a network. A mixture of prompts has "
+                    "no prompts in "
+                    "words, and asks no server.",
+                    std::get<MopJob>(job).path));
 }
 
 NetworkParameters read_parameters(const JobOptions& options, const Job& job) {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "dln/job/job.hpp"
+#include "dln/job/mop_job.hpp"
 #include "dln/network/calibration.hpp"
 #include "dln/network/parameters.hpp"
 
@@ -28,7 +28,9 @@ void add_max_hours(CLI::App& command, double& max_hours);
 /// Adds --run and --prompts too; then the job file is optional.
 void add_network_options(CLI::App& command, JobOptions& options);
 
-/// Reads the job that the options name. Rank 0. Throws UsageError.
+/// Reads the job that the options name, of either system. Rank 0. Throws UsageError.
+[[nodiscard]] AnyJob read_any_job(const JobOptions& options);
+/// The same where only a network will do.
 [[nodiscard]] Job read_job(const JobOptions& options);
 /// The parameters that the options name: a prompts file, a run's best, or the job's initial ones. Rank 0.
 [[nodiscard]] NetworkParameters read_parameters(const JobOptions& options, const Job& job);

@@ -97,8 +97,8 @@ TrialEnd run_trial(Communicator& comm,
     const Training training{.read =
                                 [&] {
                                     const SweepSpec& spec = sweep.trials.spec();
-                                    return parse_job(sweep.base_text, spec.job_path,
-                                                     overrides_of(spec, trial));
+                                    return parse_any_job(sweep.base_text, spec.job_path,
+                                                         overrides_of(spec, trial));
                                 },
                             .stop_time = surroundings.stop_time,
                             .told_to_stop = surroundings.told_to_stop,

@@ -18,6 +18,8 @@
 
 #include "cli/alternatives.hpp"
 #include "cli/job_options.hpp"
+#include "cli/mop_session.hpp"
+#include "cli/mop_train.hpp"
 #include "cli/ranks.hpp"
 #include "cli/session.hpp"
 #include "cli/stop_signals.hpp"
@@ -188,12 +190,6 @@ class TurnedDisplay : public TrainDisplay {
     const std::function<void()>& on_turn_;
 };
 
-std::string stop_reason_of(const Training& training) {
-    std::string reason = stop_reason(training.stop_time);
-    if (reason.empty() && training.told_to_stop) reason = training.told_to_stop();
-    return reason;
-}
-
 int train_on_root(Session& session, const std::string& hash, const Training& training) {
     const Job& job = session.job();
     const std::string& replay = training.replay;
@@ -252,9 +248,7 @@ int train_on_root(Session& session, const std::string& hash, const Training& tra
     return 0;
 }
 
-}  // namespace
-
-int run_training(Communicator& comm, const Training& training) {
+int run_network_training(Communicator& comm, const Job& job, const Training& training) {
     std::string hash;
     bool complete = false;
     const auto check = [&](Session& session) {
@@ -273,7 +267,8 @@ int run_training(Communicator& comm, const Training& training) {
         run.check_writable();
         check_budget_left(session.job(), run, *make_hdf5_store(run.steps_path(), hash));
     };
-    Session session(comm, training.read, {}, check);
+    Session session(
+        comm, [&job] { return job; }, {}, check);
     complete = comm.broadcast(complete ? "1" : "0") == "1";
     if (complete) {
         if (comm.rank() == 0) {
@@ -303,6 +298,22 @@ int run_training(Communicator& comm, const Training& training) {
         training.output);
 }
 
+}  // namespace
+
+std::string stop_reason_of(const Training& training) {
+    std::string reason = stop_reason(training.stop_time);
+    if (reason.empty() && training.told_to_stop) reason = training.told_to_stop();
+    return reason;
+}
+
+int run_training(Communicator& comm, const Training& training) {
+    const AnyJob job = share_any_job(comm, training.read);
+    if (const auto* mixture = std::get_if<MopJob>(&job)) {
+        return run_mop_training(comm, *mixture, training);
+    }
+    return run_network_training(comm, std::get<Job>(job), training);
+}
+
 void add_train_command(CLI::App& app, Chosen& chosen) {
     auto options = std::make_shared<TrainOptions>();
     CLI::App* command =
@@ -323,7 +334,7 @@ void add_train_command(CLI::App& app, Chosen& chosen) {
         chosen = [options] {
             const StopSignals signals;  // before MPI starts: from then on signals are forwarded
             return run_on_ranks([&](Communicator& comm) {
-                return run_training(comm, {.read = [&] { return read_job(options->job); },
+                return run_training(comm, {.read = [&] { return read_any_job(options->job); },
                                            .replay = options->replay,
                                            .stop_time = StopTime(options->max_hours)});
             });

@@ -9,7 +9,7 @@
 
 #include "dln/comm/communicator.hpp"
 #include "dln/error.hpp"
-#include "dln/job/job.hpp"
+#include "dln/job/mop_job.hpp"
 #include "dln/store/journal.hpp"
 
 #include "cli/session.hpp"
@@ -18,8 +18,8 @@
 namespace dln {
 
 struct Training {
-    std::function<Job()> read;  ///< called on rank 0
-    std::string replay = {};    ///< directory of the run to replay; empty: none
+    std::function<AnyJob()> read;  ///< called on rank 0
+    std::string replay = {};       ///< directory of the run to replay; empty: none
     StopTime stop_time = StopTime(0.0);
     /// Why to stop beside signals and time; empty: go on. Called often on rank 0. None: nothing else.
     std::function<std::string()> told_to_stop = {};
@@ -34,6 +34,9 @@ struct Training {
     /// the first model call are thrown instead.
     std::function<void(const Error&)> failed = {};
 };
+
+/// Why the run should stop now; empty: it should not. Cheap; rank 0.
+[[nodiscard]] std::string stop_reason_of(const Training& training);
 
 /// Signals are StopSignals' part, which whoever calls this has made before MPI started.
 /// Starts, resumes, or says that the run is complete; returns its exit code on rank 0, 0 elsewhere.

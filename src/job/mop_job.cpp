@@ -19,8 +19,10 @@ MopJob parse(std::string_view text,
     return job::parse_document(text, path, "job", job::mop_codec(), overrides, access);
 }
 
-// What the job says of its system; text that is no JSON is left to the parser, which says so.
-std::string system_of(std::string_view text, const std::vector<Override>& overrides) {
+// By what the job says of its system; text that is no JSON is left to the parser, which says so.
+bool is_mixture(std::string_view text,
+                const std::string& path,
+                const std::vector<Override>& overrides) {
     const auto json = nlohmann::json::parse(text, nullptr, false, true);
     std::string system = "dln";
     if (json.is_object() && json.contains("system") && json["system"].is_string()) {
@@ -29,7 +31,12 @@ std::string system_of(std::string_view text, const std::vector<Override>& overri
     for (const Override& each : overrides) {
         if (each.pointer == "/system") system = each.value;
     }
-    return system;
+    if (system == "mop") return true;
+    if (system == "dln") return false;
+    throw UsageError(fmt::format(
+        "{}: /system: \"{}\" is unknown. Expected \"dln\" (a network, the default) or \"mop\" (a "
+        "mixture of prompts).",
+        path.empty() ? "job" : printable(path), printable(system, 60)));
 }
 
 }  // namespace
@@ -71,13 +78,13 @@ AnyJob read_any_job(const std::string& path, const std::vector<Override>& overri
 AnyJob parse_any_job(std::string_view text,
                      const std::string& path,
                      const std::vector<Override>& overrides) {
-    const std::string system = system_of(text, overrides);
-    if (system == "mop") return parse_mop_job(text, path, overrides);
-    if (system == "dln") return parse_job(text, path, overrides);
-    throw UsageError(fmt::format(
-        "{}: /system: \"{}\" is unknown. Expected \"dln\" (a network, the default) or \"mop\" (a "
-        "mixture of prompts).",
-        path.empty() ? "job" : printable(path), printable(system, 60)));
+    if (is_mixture(text, path, overrides)) return parse_mop_job(text, path, overrides);
+    return parse_job(text, path, overrides);
+}
+
+AnyJob any_job_from_json(std::string_view resolved, const std::string& path) {
+    if (is_mixture(resolved, path, {})) return mop_job_from_json(resolved, path);
+    return job_from_json(resolved, path);
 }
 
 }  // namespace dln

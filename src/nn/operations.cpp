@@ -338,4 +338,31 @@ Variable cross_entropy(Tape& tape, Variable logits, std::vector<std::int32_t> ta
                        });
 }
 
+Variable cross_entropy(Tape& tape, Variable logits, const Matrix& targets) {
+    const Matrix& in = tape.value(logits);
+    check_same_shape(in, targets);
+    // d mean / d logits = (softmax - targets) / rows
+    Matrix slope(in.rows, in.columns);
+    const float share = 1.0F / static_cast<float>(in.rows);
+    double sum = 0.0;
+    for (std::size_t r = 0; r < in.rows; ++r) {
+        const ExponentialSum norm = exponential_sum(in.row(r));
+        for (std::size_t c = 0; c < in.columns; ++c) {
+            const float log_p = in.row(r)[c] - norm.largest - std::log(norm.sum);
+            sum -= static_cast<double>(targets.row(r)[c]) * log_p;
+            slope.row(r)[c] = share * (std::exp(log_p) - targets.row(r)[c]);
+        }
+    }
+    Matrix mean(1, 1);
+    mean.values[0] = static_cast<float>(sum / static_cast<double>(in.rows));
+    return tape.record(std::move(mean), {logits},
+                       [logits, slope = std::move(slope)](Tape& on, const Matrix& gradient) {
+                           Matrix* to = on.add_to(logits);
+                           if (to == nullptr) return;
+                           for (std::size_t i = 0; i < slope.values.size(); ++i) {
+                               to->values[i] += gradient.values[0] * slope.values[i];
+                           }
+                       });
+}
+
 }  // namespace dln::nn

@@ -9,6 +9,7 @@
 #include <boost/math/distributions/students_t.hpp>
 
 #include "dln/error.hpp"
+#include "dln/random/counter_rng.hpp"
 
 namespace dln {
 
@@ -82,6 +83,35 @@ std::optional<Interval> interval_of_mean(std::span<const double> values, double 
     const double half =
         boost::math::quantile(distribution, 1.0 - (1.0 - confidence) / 2.0) * found.error;
     return Interval{.low = found.mean - half, .high = found.mean + half};
+}
+
+Interval bootstrap_ratio(std::span<const double> numerators,
+                         std::span<const double> denominators,
+                         std::uint64_t seed,
+                         double confidence) {
+    constexpr std::size_t kResamples = 2000;
+    DLN_ASSERT(numerators.size() == denominators.size(), "{} over {}", numerators.size(),
+               denominators.size());
+    if (numerators.empty()) return {};
+    CounterRng random({.seed = seed, .role = RandomRole::bootstrap});
+    std::vector<double> ratios(kResamples);
+    for (double& ratio : ratios) {
+        double above = 0.0;
+        double below = 0.0;
+        for (std::size_t i = 0; i < numerators.size(); ++i) {
+            const std::size_t drawn = random.below(numerators.size());
+            above += numerators[drawn];
+            below += denominators[drawn];
+        }
+        ratio = above / below;
+    }
+    std::ranges::sort(ratios);
+    const auto at = [&](double share) {
+        return ratios[static_cast<std::size_t>(
+            std::llround(share * static_cast<double>(kResamples - 1)))];
+    };
+    const double tail = (1.0 - confidence) / 2.0;
+    return {.low = at(tail), .high = at(1.0 - tail)};
 }
 
 }  // namespace dln

@@ -105,4 +105,7 @@ using AnyJob = std::variant<Job, MopJob>;
                                    const std::string& path,
                                    const std::vector<Override>& overrides = {});
 
+/// From what job_to_json or mop_job_to_json wrote; no file is touched.
+[[nodiscard]] AnyJob any_job_from_json(std::string_view resolved, const std::string& path = "");
+
 }  // namespace dln

@@ -41,5 +41,8 @@ namespace dln::nn {
 [[nodiscard]] Variable cross_entropy(Tape& tape,
                                      Variable logits,
                                      std::vector<std::int32_t> targets);
+/// The same with shares of several targets: mean over rows of -sum_c targets[c] log softmax(logits)[c]. `targets`: of
+/// the shape of the logits; each row's shares add up to 1.
+[[nodiscard]] Variable cross_entropy(Tape& tape, Variable logits, const Matrix& targets);
 
 }  // namespace dln::nn

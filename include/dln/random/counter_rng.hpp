@@ -26,11 +26,16 @@ enum class RandomRole : std::uint64_t {
     posterior_sampling = 12,
     illustration = 13,
     comparison = 14,
+    bootstrap = 15,
     proposal_edit = 20,
     proposal_crossover = 21,
     proposal_demonstrations = 22,
     proposal_words = 23,
     sweep = 30,
+    mixture_initial = 40,
+    mixture_clients = 41,
+    mixture_round = 42,
+    mixture_batch = 43,
 };
 
 /// The whole key of a stream; two streams with different keys are independent.

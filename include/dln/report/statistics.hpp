@@ -2,6 +2,7 @@
 // Intervals and paired tests for evaluations. Pure.
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <vector>
@@ -37,5 +38,12 @@ struct PairedTest {
 /// of their spread.
 [[nodiscard]] std::optional<Interval> interval_of_mean(std::span<const double> values,
                                                        double confidence = 0.95);
+
+/// Percentile bootstrap (B. Efron 1979) of sum(numerators) / sum(denominators) over pairs drawn with replacement, 2,000
+/// times, by `seed`. No pair: [0, 0]. Pre: equal sizes, denominators above 0.
+[[nodiscard]] Interval bootstrap_ratio(std::span<const double> numerators,
+                                       std::span<const double> denominators,
+                                       std::uint64_t seed,
+                                       double confidence = 0.95);
 
 }  // namespace dln
