@@ -34,6 +34,12 @@ void multiply(std::size_t m,
               float keep) {
     use_one_thread();
     if (m == 0 || n == 0) return;
+    // sgemm copies b into blocks first, which takes as long as reading it: twice the time for one row.
+    if (m == 1 && a_transposed == Transposed::no && b_transposed == Transposed::yes) {
+        cblas_sgemv(CblasRowMajor, CblasNoTrans, size(n), size(k), scale, b.values, size(b.stride),
+                    a.values, 1, keep, c.values, 1);
+        return;
+    }
     cblas_sgemm(CblasRowMajor, flag(a_transposed), flag(b_transposed), size(m), size(n), size(k),
                 scale, a.values, size(a.stride), b.values, size(b.stride), keep, c.values,
                 size(c.stride));
