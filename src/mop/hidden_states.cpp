@@ -23,7 +23,9 @@ std::string key_of(const std::string& identity, std::size_t block, const GatedTe
                        text.gate_tokens, fmt::join(text.tokens, " "));
 }
 
-std::vector<float> gate_input_of(const nn::Matrix& rows, std::size_t count) {
+}  // namespace
+
+std::vector<float> gate_input(const nn::Matrix& rows, std::size_t count) {
     std::vector<double> sums(rows.columns);
     for (std::size_t r = 0; r < count; ++r) {
         const std::span<const float> row = rows.row(r);
@@ -39,8 +41,6 @@ std::vector<float> gate_input_of(const nn::Matrix& rows, std::size_t count) {
     return scaled;
 }
 
-}  // namespace
-
 HiddenState hidden_state(const LlamaWeights& weights, std::size_t block, const GatedText& text) {
     DLN_ASSERT(text.gate_tokens > 0 && text.gate_tokens <= text.tokens.size(),
                "a gate that sees {} of {} tokens", text.gate_tokens, text.tokens.size());
@@ -48,7 +48,7 @@ HiddenState hidden_state(const LlamaWeights& weights, std::size_t block, const G
     const nn::Variable in = tape.constant(embed(weights, text.tokens));
     HiddenState state;
     state.rows = tape.value(run_blocks(tape, weights, in, {text.tokens.size()}, 0, block));
-    state.gate_input = gate_input_of(state.rows, text.gate_tokens);
+    state.gate_input = gate_input(state.rows, text.gate_tokens);
     return state;
 }
 
@@ -102,7 +102,7 @@ std::size_t HiddenStates::ensure_share(const std::vector<GatedText>& texts,
                                        std::size_t rank,
                                        std::size_t ranks) const {
     std::size_t made = 0;
-    for (std::size_t i = rank; i < texts.size(); i += ranks) made += ensure(texts[i]) ? 1 : 0;
+    for (std::size_t i = rank; i < texts.size(); i += ranks) made += ensure(texts[i]) ? 1U : 0U;
     return made;
 }
 

@@ -107,25 +107,39 @@ Variable run_blocks(Tape& tape,
                     std::size_t end,
                     const std::optional<Mixture>& mixture,
                     const BlockObserver& observer) {
-    DLN_ASSERT(first <= end && end <= weights.blocks.size(), "blocks {} to {} of {}", first, end,
-               weights.blocks.size());
-    std::vector<KeysAndValues> prefix;
-    std::size_t vectors = 0;
     if (mixture) {
         const std::size_t experts = tape.value(mixture->log_gate).columns;
-        prefix = prompt_prefix(tape, weights, mixture->prompts, experts, first, end);
-        vectors = tape.value(mixture->prompts).rows / experts;
+        const MixturePrefix prefix{
+            .blocks = prompt_prefix(tape, weights, mixture->prompts, experts, first, end),
+            .vectors = tape.value(mixture->prompts).rows / experts,
+            .log_gate = mixture->log_gate};
+        return run_blocks_behind(tape, weights, hidden, lengths, first, end, prefix, observer);
     }
-    const Stream text(weights.shape, lengths, vectors);
+    const Stream text(weights.shape, lengths, 0);
     for (std::size_t b = first; b < end; ++b) {
-        const LlamaBlock& block = weights.blocks[b];
-        std::optional<nn::AttentionPrefix> before;
-        if (mixture) {
-            const KeysAndValues& its = prefix[b - first];
-            before = {.k = its.k, .v = its.v, .log_weight = mixture->log_gate};
-        }
-        hidden =
-            text.finish(tape, block, hidden, text.project(tape, block, hidden), before, observer);
+        const LlamaBlock& block = weights.blocks.at(b);
+        hidden = text.finish(tape, block, hidden, text.project(tape, block, hidden), {}, observer);
+    }
+    return hidden;
+}
+
+Variable run_blocks_behind(Tape& tape,
+                           const LlamaWeights& weights,
+                           Variable hidden,
+                           const std::vector<std::size_t>& lengths,
+                           std::size_t first,
+                           std::size_t end,
+                           const MixturePrefix& prefix,
+                           const BlockObserver& observer) {
+    DLN_ASSERT(first + prefix.blocks.size() >= end, "prompts for {} of {} blocks",
+               prefix.blocks.size(), end - first);
+    const Stream text(weights.shape, lengths, prefix.vectors);
+    for (std::size_t b = first; b < end; ++b) {
+        const LlamaBlock& block = weights.blocks.at(b);
+        const KeysAndValues& its = prefix.blocks[b - first];
+        hidden = text.finish(
+            tape, block, hidden, text.project(tape, block, hidden),
+            nn::AttentionPrefix{.k = its.k, .v = its.v, .log_weight = prefix.log_gate}, observer);
     }
     return hidden;
 }

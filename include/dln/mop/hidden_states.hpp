@@ -21,9 +21,12 @@ struct GatedText {
 
 struct HiddenState {
     nn::Matrix rows;  ///< [tokens, d], after the blocks below the prompts
-    /// What the gate sees, z [d]: the mean of the rows of instruction and input, scaled to a mean square of 1.
-    std::vector<float> gate_input;
+    std::vector<float>
+        gate_input;  ///< z [d]: mean of the gate's rows, scaled to a mean square of 1
 };
+
+/// What the gate sees of a text of which the first `count` rows are instruction and input. Pure.
+[[nodiscard]] std::vector<float> gate_input(const nn::Matrix& rows, std::size_t count);
 
 /// Rows after blocks 0 to `block` - 1, of the text alone. Pure.
 [[nodiscard]] HiddenState hidden_state(const LlamaWeights& weights,

@@ -70,6 +70,13 @@ struct KeysAndValues {
                                                        std::size_t first,
                                                        std::size_t end);
 
+/// What stands before texts from some block on.
+struct MixturePrefix {
+    std::vector<KeysAndValues> blocks;  ///< of that block and those above
+    std::size_t vectors = 0;            ///< p
+    nn::Variable log_gate;              ///< [texts, experts]
+};
+
 /// What a block computed for the rows of the texts.
 struct BlockRecord {
     nn::Variable attention_in;  ///< goes through q, k and v
@@ -93,6 +100,16 @@ using BlockObserver = std::function<void(const BlockRecord&)>;
                                       std::size_t end,
                                       const std::optional<Mixture>& mixture = {},
                                       const BlockObserver& observer = {});
+
+/// The same behind prompts whose keys and values are known, from block `first` on.
+[[nodiscard]] nn::Variable run_blocks_behind(nn::Tape& tape,
+                                             const LlamaWeights& weights,
+                                             nn::Variable hidden,
+                                             const std::vector<std::size_t>& lengths,
+                                             std::size_t first,
+                                             std::size_t end,
+                                             const MixturePrefix& prefix,
+                                             const BlockObserver& observer = {});
 
 /// Logits [rows, vocabulary] of these rows of the last block's hidden states.
 [[nodiscard]] nn::Variable logits(nn::Tape& tape,

@@ -1,4 +1,4 @@
-// The forward pass of the real model, against llama.cpp's on the same numbers.
+// The forward pass of the real model, whole and token by token, against llama.cpp's on the same numbers.
 
 #include "dln/mop/base_model.hpp"
 
@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 
 #include "dln/llm/tokenizer.hpp"
+#include "dln/mop/mixture_decoder.hpp"
 
 #include "support/embedded_model.hpp"
 
@@ -35,20 +36,25 @@ std::ptrdiff_t argmax(std::span<const float> row) {
     return std::ranges::max_element(row) - row.begin();
 }
 
-TEST(BaseModel, LogitsAreThoseOfLlamaCpp) {
-    const auto tokenizer = open_tokenizer(testing::model_path());
+class BaseModel : public ::testing::Test {
+  protected:
+    const std::unique_ptr<Tokenizer> tokenizer_ = open_tokenizer(testing::model_path());
+    const LlamaWeights weights_ = llama_weights(open_gguf_weights(testing::kModel, "/model"));
+    const std::unique_ptr<Backend> backend_ =
+        make_embedded_backend({.model = testing::kModel, .context_tokens = 256});
+};
+
+TEST_F(BaseModel, LogitsAreThoseOfLlamaCpp) {
     const std::vector<std::vector<std::int32_t>> texts{
-        tokenizer->encode({.text = "What is the capital of France?", .chat = true},
-                          "The capital of France is Paris."),
-        tokenizer->encode({.text = "zebra, apple, monkey -> apple, monkey, zebra"}),
-        tokenizer->encode({.text = "def sum(a, b):\n    return a + b\n\nprint(sum(2, 40))"})};
-    const LlamaWeights weights = llama_weights(open_gguf_weights(testing::kModel, "/model"));
-    const nn::Matrix ours = our_logits(weights, texts);
-    const auto backend = make_embedded_backend({.model = testing::kModel, .context_tokens = 256});
+        tokenizer_->encode({.text = "What is the capital of France?", .chat = true},
+                           "The capital of France is Paris."),
+        tokenizer_->encode({.text = "zebra, apple, monkey -> apple, monkey, zebra"}),
+        tokenizer_->encode({.text = "def sum(a, b):\n    return a + b\n\nprint(sum(2, 40))"})};
+    const nn::Matrix ours = our_logits(weights_, texts);
     std::size_t row = 0;
     float largest = 0.0F;
     for (const auto& text : texts) {
-        for (const std::vector<float>& theirs : logits_of_all(*backend, text)) {
+        for (const std::vector<float>& theirs : logits_of_all(*backend_, text)) {
             const std::span<const float> its = ours.row(row);
             ASSERT_EQ(its.size(), theirs.size());
             EXPECT_EQ(argmax(its), argmax(theirs)) << row;
@@ -61,6 +67,30 @@ TEST(BaseModel, LogitsAreThoseOfLlamaCpp) {
     EXPECT_EQ(row, ours.rows);
     EXPECT_LT(largest, 0.03F);
     RecordProperty("largest_difference", std::to_string(largest));
+}
+
+TEST_F(BaseModel, WithoutPromptsItsTextsAndScoresAreThoseOfTheBackend) {
+    // Prompts behind the last block change nothing.
+    MixtureDecoder decoder(weights_, nn::Matrix(1, weights_.shape.width), 1, weights_.blocks.size(),
+                           [](std::span<const float>) { return std::vector<float>(1); });
+    const Context context{.text = "Write one sentence about the sea.", .chat = true};
+    const std::vector<std::int32_t> tokens = tokenizer_->encode(context);
+    const GeneratedText text =
+        generate(decoder, *tokenizer_, tokens, {.max_tokens = 12}, CounterRng({}));
+    const Completion theirs =
+        run_request(*backend_, GenerateRequest{.items = {{context}}, .max_tokens = 12});
+    EXPECT_EQ(text.text, std::get<GenerateReply>(theirs.reply).texts.at(0).text);
+    EXPECT_EQ(text.tokens, 12);
+    const std::string target = "The sea is deep.";
+    std::vector<std::int32_t> behind = tokenizer_->encode(context, target);
+    behind.erase(behind.begin(), behind.begin() + std::ssize(tokens));
+    const TargetScore ours = score(decoder, tokens, {behind}).at(0);
+    const Completion scored = run_request(*backend_, ScoreRequest{{{context, {target}}}});
+    const TargetScore& expected = std::get<ScoreReply>(scored.reply).scores.at(0).at(0);
+    ASSERT_EQ(ours.token_log_probs.size(), expected.token_log_probs.size());
+    for (std::size_t i = 0; i < behind.size(); ++i) {
+        EXPECT_NEAR(ours.token_log_probs[i], expected.token_log_probs[i], 0.002) << i;
+    }
 }
 
 }  // namespace
