@@ -5,6 +5,8 @@
 #include <fstream>
 
 #include <gmock/gmock.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "dln/error.hpp"
 #include "dln/llm/model_variant.hpp"
@@ -194,6 +196,28 @@ TEST_F(CompressedTest, EachKindIsAFileMadeOnce) {
     EXPECT_THAT(made(Pruning::wanda, 0.75).path, Ne(first));
     EXPECT_EQ(variants().size(), 3U);
     EXPECT_EQ(compressed(source_, {}, {}).path, source_.path);
+}
+
+TEST_F(CompressedTest, ProcessesThatWantItAtOnceMakeItOnce) {
+    ::testing::internal::CaptureStdout();
+    std::vector<pid_t> children;
+    for (int child = 0; child < 3; ++child) {
+        children.push_back(::fork());
+        if (children.back() == 0) {
+            const GgufWeights variant = made(Pruning::wanda, 0.5);
+            ::_exit(zeros(values_of(variant.blocks[1][BlockTensor::v])) == 32 * 64 / 2 ? 0 : 1);
+        }
+    }
+    for (const pid_t child : children) {
+        int status = 0;
+        ::waitpid(child, &status, 0);
+        EXPECT_EQ(status, 0);
+    }
+    const std::string said = ::testing::internal::GetCapturedStdout();
+    const std::size_t first = said.find("making ");
+    EXPECT_NE(first, std::string::npos);
+    EXPECT_EQ(said.find("making ", first + 1), std::string::npos) << said;
+    EXPECT_EQ(variants().size(), 1U);
 }
 
 TEST_F(CompressedTest, DamagedFileIsMadeAgain) {
