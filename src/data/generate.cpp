@@ -1,6 +1,6 @@
 #include "dln/data/generate.hpp"
 
-#include <array>
+#include <functional>
 #include <unordered_set>
 #include <utility>
 
@@ -16,20 +16,30 @@ namespace {
 
 struct Task {
     std::string name;
-    std::uint64_t number;  ///< enters the random key: do not change
-    std::vector<std::string> targets;
-    std::string (*make)(CounterRng&, std::size_t target);
+    std::uint64_t number;              ///< enters the random key: do not change
+    std::vector<std::string> classes;  ///< empty: targets are free text
+    std::function<QuestionMaker()> maker;
 };
 
-const std::array<Task, 3>& tasks() {
-    static const std::array<Task, 3> kTasks{{
-        {"adjective-order", 1, {"(A)", "(B)"}, make_adjective_order},
-        {"navigate", 2, {"Yes", "No"}, make_navigate},
-        {"seven-object-deduction",
-         3,
-         {"(A)", "(B)", "(C)", "(D)", "(E)", "(F)", "(G)"},
-         make_seven_object_deduction},
-    }};
+/// A task whose targets are classes, each of them a kind of question.
+Task class_task(const std::string& name,
+                std::uint64_t number,
+                const std::vector<std::string>& classes,
+                std::string (*make)(CounterRng&, std::size_t target)) {
+    QuestionMaker maker{.kinds = classes.size(),
+                        .make = [classes, make](CounterRng& rng, std::size_t target) {
+                            return Question{make(rng, target), classes[target]};
+                        }};
+    return {name, number, classes, [maker] { return maker; }};
+}
+
+const std::vector<Task>& tasks() {
+    static const std::vector<Task> kTasks{
+        class_task("adjective-order", 1, {"(A)", "(B)"}, make_adjective_order),
+        class_task("navigate", 2, {"Yes", "No"}, make_navigate),
+        class_task("seven-object-deduction", 3, {"(A)", "(B)", "(C)", "(D)", "(E)", "(F)", "(G)"},
+                   make_seven_object_deduction),
+    };
     return kTasks;
 }
 
@@ -53,25 +63,25 @@ class Generator {
 
     Dataset make_part(std::size_t part, std::size_t size) {
         Dataset examples;
+        const auto maker = task_.maker();
         std::vector<std::size_t> order;
-        const auto targets = task_.targets.size();
         for (std::size_t i = 0; i < size; ++i) {
-            if (i % targets == 0) {  // every block of examples has each target once
+            if (i % maker.kinds == 0) {  // every block of examples has each kind once
                 order = CounterRng({.seed = seed_,
                                     .step = task_.number,
                                     .layer = 1 + part,
                                     .role = RandomRole::data_generator,
-                                    .example = i / targets})
-                            .permutation(targets);
+                                    .example = i / maker.kinds})
+                            .permutation(maker.kinds);
             }
-            const auto target = order[i % targets];
-            examples.add(new_input(target), task_.targets[target]);
+            const auto question = new_question(maker, order[i % maker.kinds]);
+            examples.add(question.input, question.target);
         }
         return examples;
     }
 
   private:
-    std::string new_input(std::size_t target) {
+    Question new_question(const QuestionMaker& maker, std::size_t kind) {
         constexpr std::uint64_t kAttempts = 1000;
         for (std::uint64_t attempt = 0; attempt < kAttempts; ++attempt) {
             CounterRng rng({.seed = seed_,
@@ -79,10 +89,10 @@ class Generator {
                             .role = RandomRole::data_generator,
                             .example = index_,
                             .sample = attempt});
-            auto input = task_.make(rng, target);
-            if (inputs_.insert(input).second) {
+            auto question = maker.make(rng, kind);
+            if (inputs_.insert(question.input).second) {
                 ++index_;
-                return input;
+                return question;
             }
         }
         throw UsageError(
@@ -109,8 +119,8 @@ const std::vector<std::string>& generated_task_names() {
     return kNames;
 }
 
-std::vector<std::string> generated_task_targets(std::string_view task) {
-    return task_named(task).targets;
+std::vector<std::string> generated_task_classes(std::string_view task) {
+    return task_named(task).classes;
 }
 
 std::vector<Part> generate_parts(std::string_view task,

@@ -21,10 +21,11 @@ namespace dln {
 /// The names of the tasks above.
 [[nodiscard]] const std::vector<std::string>& generated_task_names();
 
-/// The targets of `task`, in order. Throws UsageError when there is no such task.
-[[nodiscard]] std::vector<std::string> generated_task_targets(std::string_view task);
+/// The targets of `task`, in order, where they are classes; empty where they are free text. Throws UsageError
+/// when there is no such task.
+[[nodiscard]] std::vector<std::string> generated_task_classes(std::string_view task);
 
-/// `sizes` parts of `task`. Every part has each target equally often (or one more of some); no input
+/// `sizes` parts of `task`. Every part has each class equally often (or one more of some); no input
 /// occurs twice in all parts together. Earlier parts do not depend on the sizes of later ones. Throws
 /// UsageError when there is no such task or when the task has not that many different examples.
 [[nodiscard]] std::vector<Part> generate_parts(std::string_view task,

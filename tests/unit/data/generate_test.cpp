@@ -44,7 +44,7 @@ INSTANTIATE_TEST_SUITE_P(Generate,
                          });
 
 TEST_P(EveryTask, BalancesTargetsInEachPart) {
-    const auto targets = generated_task_targets(GetParam());
+    const auto targets = generated_task_classes(GetParam());
     for (const auto& part :
          generate_parts(GetParam(), {{"train", 71}, {"dev", 13}, {"test", 42}}, 3)) {
         std::map<std::string, std::size_t> counts;
@@ -81,7 +81,7 @@ TEST_P(EveryTask, MakesEarlierPartsWhateverTheSizesOfLaterOnes) {
 }
 
 TEST_P(EveryTask, DoesNotRepeatTheOrderOfTargets) {
-    const auto targets = generated_task_targets(GetParam()).size();
+    const auto targets = generated_task_classes(GetParam()).size();
     std::set<std::string> blocks;
     const auto examples = generated(GetParam(), 10 * targets);
     for (std::size_t begin = 0; begin < examples.size(); begin += targets) {
