@@ -174,7 +174,7 @@ void add_polarity(CLI::App* data, std::function<int()>& chosen) {
 
 void add_generate(CLI::App* data, std::function<int()>& chosen) {
     auto options = std::make_shared<GenerateOptions>();
-    auto* action = data->add_subcommand("generate", "Reasoning tasks made from rules, of any size");
+    auto* action = data->add_subcommand("generate", "Tasks made from rules and tables");
     action
         ->add_option("task", options->task,
                      fmt::format("{}", fmt::join(generated_task_names(), ", ")))
@@ -183,7 +183,13 @@ void add_generate(CLI::App* data, std::function<int()>& chosen) {
     add_sizes(action, options->sizes, options->seed);
     add_out_dir(action, options->out_dir);
     action->footer(
-        "The targets are balanced and no example comes twice, also not in two files.\n\n"
+        "Of the first three the targets are classes, equally often each. The others are "
+        "instructions "
+        "with a\n"
+        "short text as target, and what they are about (countries, words, numbers, names) is in "
+        "one of "
+        "the\n"
+        "files only, whatever the seed. No example comes twice, also not in two files.\n\n"
         "Example:\n  dln data generate navigate --train 200 --dev 100 --test 400 --out "
         "data/navigate");
     run_when_parsed(action, options, chosen, make_generated);

@@ -18,7 +18,7 @@ struct Task {
     std::string name;
     std::uint64_t number;              ///< enters the random key: do not change
     std::vector<std::string> classes;  ///< empty: targets are free text
-    std::function<QuestionMaker()> maker;
+    std::function<QuestionMaker(EntityPart)> maker;
 };
 
 /// A task whose targets are classes, each of them a kind of question.
@@ -30,7 +30,7 @@ Task class_task(const std::string& name,
                         .make = [classes, make](CounterRng& rng, std::size_t target) {
                             return Question{make(rng, target), classes[target]};
                         }};
-    return {name, number, classes, [maker] { return maker; }};
+    return {name, number, classes, [maker](EntityPart /*all*/) { return maker; }};
 }
 
 const std::vector<Task>& tasks() {
@@ -39,6 +39,13 @@ const std::vector<Task>& tasks() {
         class_task("navigate", 2, {"Yes", "No"}, make_navigate),
         class_task("seven-object-deduction", 3, {"(A)", "(B)", "(C)", "(D)", "(E)", "(F)", "(G)"},
                    make_seven_object_deduction),
+        {"arithmetic", 4, {}, arithmetic_questions},
+        {"capitals", 5, {}, capital_questions},
+        {"antonyms", 6, {}, antonym_questions},
+        {"reversal", 7, {}, reversal_questions},
+        {"extraction", 8, {}, extraction_questions},
+        {"number-words", 9, {}, number_word_questions},
+        {"sorting", 10, {}, sorting_questions},
     };
     return kTasks;
 }
@@ -63,7 +70,7 @@ class Generator {
 
     Dataset make_part(std::size_t part, std::size_t size) {
         Dataset examples;
-        const auto maker = task_.maker();
+        const auto maker = task_.maker(static_cast<EntityPart>(part));
         std::vector<std::size_t> order;
         for (std::size_t i = 0; i < size; ++i) {
             if (i % maker.kinds == 0) {  // every block of examples has each kind once
@@ -126,6 +133,7 @@ std::vector<std::string> generated_task_classes(std::string_view task) {
 std::vector<Part> generate_parts(std::string_view task,
                                  const std::vector<PartSize>& sizes,
                                  std::uint64_t seed) {
+    DLN_ASSERT(sizes.size() <= 3, "{} parts; there are train, dev and test", sizes.size());
     Generator generator(task_named(task), seed);
     std::vector<Part> parts;
     for (std::size_t p = 0; p < sizes.size(); ++p) {

@@ -33,17 +33,30 @@ Pairs generated(const std::string& task, std::size_t size, std::uint64_t seed = 
     return pairs_of(generate_parts(task, {{"train", size}}, seed).at(0).examples);
 }
 
+std::string test_name(const ::testing::TestParamInfo<std::string>& task) {
+    auto name = task.param;
+    std::replace(name.begin(), name.end(), '-', '_');
+    return name;
+}
+
+std::vector<std::string> class_tasks() {
+    auto names = generated_task_names();
+    std::erase_if(names, [](const auto& name) { return generated_task_classes(name).empty(); });
+    return names;
+}
+
 class EveryTask : public ::testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Generate,
                          EveryTask,
                          ::testing::ValuesIn(generated_task_names()),
-                         [](const auto& task) {
-                             auto name = task.param;
-                             std::replace(name.begin(), name.end(), '-', '_');
-                             return name;
-                         });
+                         test_name);
 
-TEST_P(EveryTask, BalancesTargetsInEachPart) {
+class ClassTask : public ::testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Generate, ClassTask, ::testing::ValuesIn(class_tasks()), test_name);
+
+TEST(Generate, HasThreeTasksWithClasses) { EXPECT_EQ(class_tasks().size(), 3U); }
+
+TEST_P(ClassTask, BalancesClassesInEachPart) {
     const auto targets = generated_task_classes(GetParam());
     for (const auto& part :
          generate_parts(GetParam(), {{"train", 71}, {"dev", 13}, {"test", 42}}, 3)) {
@@ -80,7 +93,7 @@ TEST_P(EveryTask, MakesEarlierPartsWhateverTheSizesOfLaterOnes) {
     EXPECT_EQ(few[0].examples.digest(), many[0].examples.digest());
 }
 
-TEST_P(EveryTask, DoesNotRepeatTheOrderOfTargets) {
+TEST_P(ClassTask, DoesNotRepeatTheOrderOfClasses) {
     const auto targets = generated_task_classes(GetParam()).size();
     std::set<std::string> blocks;
     const auto examples = generated(GetParam(), 10 * targets);
@@ -94,6 +107,16 @@ TEST_P(EveryTask, DoesNotRepeatTheOrderOfTargets) {
     EXPECT_GT(blocks.size(), 1U);
 }
 
+TEST(Generate, NeverChangesTheExamplesOfASeed) {
+    // Frozen: people name a data set by task, sizes and seed.
+    const auto digest = [](const std::string& task) {
+        return generate_parts(task, {{"train", 12}}, 3).at(0).examples.digest().substr(0, 12);
+    };
+    EXPECT_EQ(digest("adjective-order"), "61fdeaed5a8c");
+    EXPECT_EQ(digest("navigate"), "db6018db3444");
+    EXPECT_EQ(digest("seven-object-deduction"), "a69aad84d9da");
+}
+
 TEST(Generate, NamesTheTasksWhenOneIsUnknown) {
     try {
         (void)generate_parts("navigat", {{"train", 1}}, 0);
@@ -101,7 +124,8 @@ TEST(Generate, NamesTheTasksWhenOneIsUnknown) {
     } catch (const UsageError& error) {
         EXPECT_EQ(std::string(error.what()),
                   "no task \"navigat\". Expected one of: adjective-order, navigate, "
-                  "seven-object-deduction. Did you mean \"navigate\"?");
+                  "seven-object-deduction, arithmetic, capitals, antonyms, reversal, extraction, "
+                  "number-words, sorting. Did you mean \"navigate\"?");
     }
 }
 
