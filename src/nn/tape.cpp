@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <malloc.h>
+
 #include "dln/error.hpp"
 
 namespace dln::nn {
@@ -58,11 +60,19 @@ void Tape::backward(Variable loss) {
         if (reaches_loss) here.backward(*this, gradient);
         here.backward = {};
     }
-    for (Node& later : nodes_) {
-        if (later.wants_gradient && !later.backward && later.gradient.values.empty()) {
+    for (std::size_t i = loss.index + 1; i < nodes_.size(); ++i) {
+        Node& later = nodes_[i];
+        if (later.wants_gradient &&
+            !later.backward) {  // a parameter that the loss knows nothing of
             later.gradient = Matrix(later.value.rows, later.value.columns);
         }
     }
+}
+
+void keep_freed_memory() {
+    constexpr int kMegabyte = 1 << 20;
+    static_cast<void>(mallopt(M_MMAP_THRESHOLD, 32 * kMegabyte));  // the most that glibc takes
+    static_cast<void>(mallopt(M_TRIM_THRESHOLD, 1024 * kMegabyte));
 }
 
 }  // namespace dln::nn

@@ -25,7 +25,7 @@ class Tape {
 
     [[nodiscard]] const Matrix& value(Variable variable) const { return node(variable).value; }
     /// d loss / d `variable`, of its shape; all zero where the loss does not depend on it. Pre: backward() was called,
-    /// and a gradient is wanted of it.
+    /// and it is a parameter: what lies between has given its gradient on and its memory back.
     [[nodiscard]] const Matrix& gradient(Variable variable) const;
     /// Whether any parameter went into it.
     [[nodiscard]] bool wants_gradient(Variable variable) const {
@@ -54,5 +54,9 @@ class Tape {
 
     std::vector<Node> nodes_;
 };
+
+/// Tells the C library to keep what tapes give back instead of returning it to the system and asking for it anew in
+/// every step, which took a twentieth of a step's time. For programs that run many steps; call once.
+void keep_freed_memory();
 
 }  // namespace dln::nn

@@ -137,5 +137,24 @@ TEST(Gradients, OfWhatTheLossDoesNotDependOnAreZero) {
     EXPECT_NE(tape.gradient(used).values[0], 0.0F);
 }
 
+TEST(Gradients, OfWhatComesBehindTheLossAreZero) {
+    Tape tape;
+    const Variable loss = silu(tape, tape.parameter(random_matrix(1, 1, 1)));
+    const Variable later = tape.parameter(random_matrix(2, 3, 2));
+    tape.backward(loss);
+    EXPECT_EQ(tape.gradient(later), Matrix(2, 3));
+}
+
+TEST(Gradients, OfWhatLiesBetweenGiveTheirMemoryBack) {
+    Tape tape;
+    const Variable between = silu(tape, tape.parameter(random_matrix(1, 1, 1)));
+    const Variable beside = silu(tape, between);
+    const Variable loss = silu(tape, between);
+    tape.backward(loss);
+    for (const Variable variable : {between, beside, loss}) {
+        EXPECT_TRUE(tape.gradient(variable).values.empty()) << variable.index;
+    }
+}
+
 }  // namespace
 }  // namespace dln::nn
