@@ -7,6 +7,7 @@
 #include "dln/error.hpp"
 
 #include "nn/blas.hpp"
+#include "nn/exponential.hpp"
 
 namespace dln::nn {
 namespace {
@@ -137,7 +138,9 @@ class Attention {
         const std::span<const float> bias = tape.value(prefix_->log_weight).row(place.sequence);
         const std::size_t each = prefix_rows_ / groups_;
         for (std::size_t t = 0; t < place.length; ++t) {
-            for (std::size_t j = 0; j < prefix_rows_; ++j) result.row(t)[j] += bias[j / each];
+            for (std::size_t group = 0; group < groups_; ++group) {
+                for (float& value : result.row(t).subspan(group * each, each)) value += bias[group];
+            }
         }
         return result;
     }
@@ -146,11 +149,9 @@ class Attention {
     void normalise(std::span<float> row, std::size_t t) const {
         const std::span<float> seen = row.first(prefix_rows_ + t + 1);
         const float largest = *std::ranges::max_element(seen);
+        for (float& value : seen) value = exponential(value - largest);
         float sum = 0.0F;
-        for (float& value : seen) {
-            value = std::exp(value - largest);
-            sum += value;
-        }
+        for (const float value : seen) sum += value;
         for (float& value : seen) value /= sum;
         std::ranges::fill(row.subspan(seen.size()), 0.0F);
     }
@@ -208,8 +209,9 @@ class Attention {
         if (to == nullptr) return;
         const std::size_t each = prefix_rows_ / groups_;
         for (std::size_t t = 0; t < place.length; ++t) {
-            for (std::size_t j = 0; j < prefix_rows_; ++j) {
-                to->row(place.sequence)[j / each] += by_score.row(t)[j];
+            for (std::size_t group = 0; group < groups_; ++group) {
+                float& sum = to->row(place.sequence)[group];
+                for (const float value : by_score.row(t).subspan(group * each, each)) sum += value;
             }
         }
     }

@@ -6,6 +6,7 @@
 #include "dln/error.hpp"
 
 #include "nn/blas.hpp"
+#include "nn/exponential.hpp"
 
 namespace dln::nn {
 namespace {
@@ -37,12 +38,9 @@ void add_to_all(const Matrix& term, Matrix& sum) {
     for (std::size_t i = 0; i < sum.values.size(); ++i) sum.values[i] += term.values[i];
 }
 
-float sigmoid(float x) { return 1.0F / (1.0F + std::exp(-x)); }
-// d silu(x) / d x
-float silu_slope(float x) {
-    const float s = sigmoid(x);
-    return s * (1.0F + x * (1.0F - s));
-}
+float sigmoid(float x) { return 1.0F / (1.0F + exponential(-x)); }
+// d silu(x) / d x, with s = sigmoid(x)
+float silu_slope(float x, float s) { return s * (1.0F + x * (1.0F - s)); }
 
 // sum e^(row - largest): apart from the largest, as their sum would lose the digits that count.
 struct ExponentialSum {
@@ -51,7 +49,7 @@ struct ExponentialSum {
 };
 ExponentialSum exponential_sum(std::span<const float> row) {
     ExponentialSum of{.largest = *std::ranges::max_element(row)};
-    for (const float value : row) of.sum += std::exp(value - of.largest);
+    for (const float value : row) of.sum += exponential(value - of.largest);
     return of;
 }
 
@@ -111,10 +109,32 @@ Variable silu(Tape& tape, Variable x) {
         if (to == nullptr) return;
         const std::vector<float>& in = on.value(x).values;
         for (std::size_t i = 0; i < in.size(); ++i) {
-            to->values[i] += gradient.values[i] * silu_slope(in[i]);
+            to->values[i] += gradient.values[i] * silu_slope(in[i], sigmoid(in[i]));
         }
     });
 }
+
+namespace {
+
+// to += gradient u d silu(g) / d g, with s = sigmoid(g)
+void add_gate_gradient(std::span<const float> gradient,
+                       std::span<const float> g,
+                       std::span<const float> u,
+                       std::span<const float> s,
+                       std::span<float> to) {
+    for (std::size_t c = 0; c < to.size(); ++c)
+        to[c] += gradient[c] * u[c] * silu_slope(g[c], s[c]);
+}
+
+// to += gradient silu(g)
+void add_up_gradient(std::span<const float> gradient,
+                     std::span<const float> g,
+                     std::span<const float> s,
+                     std::span<float> to) {
+    for (std::size_t c = 0; c < to.size(); ++c) to[c] += gradient[c] * g[c] * s[c];
+}
+
+}  // namespace
 
 Variable swiglu(Tape& tape, Variable gate, Variable up) {
     check_same_shape(tape.value(gate), tape.value(up));
@@ -124,17 +144,17 @@ Variable swiglu(Tape& tape, Variable gate, Variable up) {
         y.values[i] *= sigmoid(y.values[i]) * factors[i];
     }
     return tape.record(std::move(y), {gate, up}, [gate, up](Tape& on, const Matrix& gradient) {
-        const std::vector<float>& g = on.value(gate).values;
-        const std::vector<float>& u = on.value(up).values;
-        if (Matrix* to = on.add_to(gate)) {
-            for (std::size_t i = 0; i < g.size(); ++i) {
-                to->values[i] += gradient.values[i] * u[i] * silu_slope(g[i]);
-            }
-        }
-        if (Matrix* to = on.add_to(up)) {
-            for (std::size_t i = 0; i < g.size(); ++i) {
-                to->values[i] += gradient.values[i] * g[i] * sigmoid(g[i]);
-            }
+        const Matrix& g = on.value(gate);
+        const Matrix& u = on.value(up);
+        Matrix* to_gate = on.add_to(gate);
+        Matrix* to_up = on.add_to(up);
+        std::vector<float> s(g.columns);
+        for (std::size_t r = 0; r < g.rows; ++r) {
+            // Once for both, and in a loop of its own: exponentials are what takes time here.
+            for (std::size_t c = 0; c < s.size(); ++c) s[c] = sigmoid(g.row(r)[c]);
+            if (to_gate != nullptr)
+                add_gate_gradient(gradient.row(r), g.row(r), u.row(r), s, to_gate->row(r));
+            if (to_up != nullptr) add_up_gradient(gradient.row(r), g.row(r), s, to_up->row(r));
         }
     });
 }
@@ -184,14 +204,16 @@ void turn(Matrix& rows,
           float base,
           float sign) {
     const std::size_t heads = rows.columns / head_size;
+    std::vector<double> frequencies(head_size / 2);
+    for (std::size_t i = 0; i < head_size / 2; ++i) {
+        frequencies[i] = std::pow(static_cast<double>(base),
+                                  -2.0 * static_cast<double>(i) / static_cast<double>(head_size));
+    }
     std::vector<float> cosines(head_size / 2);
     std::vector<float> sines(head_size / 2);
     for (std::size_t r = 0; r < rows.rows; ++r) {
         for (std::size_t i = 0; i < head_size / 2; ++i) {
-            const double frequency =
-                std::pow(static_cast<double>(base),
-                         -2.0 * static_cast<double>(i) / static_cast<double>(head_size));
-            const double angle = positions[r] * frequency;
+            const double angle = positions[r] * frequencies[i];
             cosines[i] = static_cast<float>(std::cos(angle));
             sines[i] = sign * static_cast<float>(std::sin(angle));
         }
@@ -234,7 +256,7 @@ Variable softmax(Tape& tape, Variable x) {
     Matrix y = tape.value(x);
     for (std::size_t r = 0; r < y.rows; ++r) {
         const ExponentialSum norm = exponential_sum(y.row(r));
-        for (float& value : y.row(r)) value = std::exp(value - norm.largest) / norm.sum;
+        for (float& value : y.row(r)) value = exponential(value - norm.largest) / norm.sum;
     }
     Matrix probabilities = y;
     return tape.record(
@@ -329,9 +351,9 @@ Variable cross_entropy(Tape& tape, Variable logits, std::vector<std::int32_t> ta
                            const float share = gradient.values[0] / static_cast<float>(input.rows);
                            for (std::size_t r = 0; r < input.rows; ++r) {
                                for (std::size_t c = 0; c < input.columns; ++c) {
-                                   to->row(r)[c] += share *
-                                                    std::exp(input.row(r)[c] - norms[r].largest) /
-                                                    norms[r].sum;
+                                   to->row(r)[c] +=
+                                       share * exponential(input.row(r)[c] - norms[r].largest) /
+                                       norms[r].sum;
                                }
                                to->row(r)[static_cast<std::size_t>(targets[r])] -= share;
                            }
