@@ -175,23 +175,25 @@ void add_polarity(CLI::App* data, std::function<int()>& chosen) {
 void add_generate(CLI::App* data, std::function<int()>& chosen) {
     auto options = std::make_shared<GenerateOptions>();
     auto* action = data->add_subcommand("generate", "Tasks made from rules and tables");
-    action
-        ->add_option("task", options->task,
-                     fmt::format("{}", fmt::join(generated_task_names(), ", ")))
+    action->add_option("task", options->task, "One of the tasks below")
         ->required()
         ->type_name("TASK");
     add_sizes(action, options->sizes, options->seed);
     add_out_dir(action, options->out_dir);
+    std::vector<std::string> with_classes;
+    std::vector<std::string> with_texts;
+    for (const auto& name : generated_task_names()) {
+        (generated_task_classes(name).empty() ? with_texts : with_classes).push_back(name);
+    }
     action->footer(
-        "Of the first three the targets are classes, equally often each. The others are "
-        "instructions "
-        "with a\n"
-        "short text as target, and what they are about (countries, words, numbers, names) is in "
-        "one of "
-        "the\n"
-        "files only, whatever the seed. No example comes twice, also not in two files.\n\n"
-        "Example:\n  dln data generate navigate --train 200 --dev 100 --test 400 --out "
-        "data/navigate");
+        fmt::format("Tasks whose targets are classes, equally often each:\n  {}\n"
+                    "Instructions with a short text as target; what they are about (countries, "
+                    "words, numbers,\n"
+                    "names) is in one of the files only, whatever the seed:\n  {}\n"
+                    "No example comes twice, also not in two files.\n\n"
+                    "Example:\n  dln data generate navigate --train 200 --dev 100 --test 400 --out "
+                    "data/navigate",
+                    fmt::join(with_classes, ", "), fmt::join(with_texts, ", ")));
     run_when_parsed(action, options, chosen, make_generated);
 }
 

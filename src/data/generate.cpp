@@ -1,6 +1,7 @@
 #include "dln/data/generate.hpp"
 
 #include <functional>
+#include <optional>
 #include <unordered_set>
 #include <utility>
 
@@ -68,11 +69,12 @@ class Generator {
   public:
     Generator(const Task& task, std::uint64_t seed) : task_(task), seed_(seed) {}
 
-    Dataset make_part(std::size_t part, std::size_t size) {
+    Dataset make_part(std::size_t part, const PartSize& wanted) {
         Dataset examples;
         const auto maker = task_.maker(static_cast<EntityPart>(part));
         std::vector<std::size_t> order;
-        for (std::size_t i = 0; i < size; ++i) {
+        const auto before = index_;
+        for (std::size_t i = 0; i < wanted.size; ++i) {
             if (i % maker.kinds == 0) {  // every block of examples has each kind once
                 order = CounterRng({.seed = seed_,
                                     .step = task_.number,
@@ -82,13 +84,20 @@ class Generator {
                             .permutation(maker.kinds);
             }
             const auto question = new_question(maker, order[i % maker.kinds]);
-            examples.add(question.input, question.target);
+            if (!question) {
+                throw UsageError(fmt::format(
+                    "task {} has hardly more than {} different examples for {}, after {} for the "
+                    "parts before: ask for fewer",
+                    task_.name, i, wanted.name, before));
+            }
+            examples.add(question->input, question->target);
         }
         return examples;
     }
 
   private:
-    Question new_question(const QuestionMaker& maker, std::size_t kind) {
+    /// One that was not there before; none when hardly any is left.
+    std::optional<Question> new_question(const QuestionMaker& maker, std::size_t kind) {
         constexpr std::uint64_t kAttempts = 1000;
         for (std::uint64_t attempt = 0; attempt < kAttempts; ++attempt) {
             CounterRng rng({.seed = seed_,
@@ -102,9 +111,7 @@ class Generator {
                 return question;
             }
         }
-        throw UsageError(
-            fmt::format("task {} has hardly more than {} different examples: ask for fewer",
-                        task_.name, inputs_.size()));
+        return std::nullopt;
     }
 
     const Task& task_;
@@ -137,7 +144,7 @@ std::vector<Part> generate_parts(std::string_view task,
     Generator generator(task_named(task), seed);
     std::vector<Part> parts;
     for (std::size_t p = 0; p < sizes.size(); ++p) {
-        parts.push_back({.name = sizes[p].name, .examples = generator.make_part(p, sizes[p].size)});
+        parts.push_back({.name = sizes[p].name, .examples = generator.make_part(p, sizes[p])});
     }
     return parts;
 }

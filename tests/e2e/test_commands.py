@@ -20,7 +20,7 @@ from dln_program import (
 )
 
 COMMANDS = ("train", "eval", "predict", "plan", "probe", "inspect", "compare", "sweep", "data")
-DATA_ACTIONS = ("polarity", "generate", "convert", "split")
+DATA_ACTIONS = ("polarity", "generate", "convert", "split", "mix")
 SWEEP_ACTIONS = ("plan", "trial", "run", "status", "collect", "best")
 
 
@@ -524,6 +524,26 @@ class Data(ProgramTest):
         result = self.dln("data", "split", "in.jsonl", "--train", 20, "--out", "a")
         self.expect_message(result, 2, "10", "--train 20, --dev 100, --test 400", "Without these options")
         self.assertFalse((self.dir / "a").exists())
+
+    def test_mix_names_the_task_of_each_example(self):
+        self.write("a.jsonl", json_lines([{"input": "i", "target": "x"}, {"input": "j", "target": "y"}]))
+        self.write("b.csv", "input,target\nk,z\n")
+        result = self.succeed("data", "mix", "--task", "a=a.jsonl", "--task", "b \u00fc=b.csv", "--out", "m.jsonl")
+        self.assertIn("tasks: a 2, b \u00fc 1", result.out)
+        self.assertEqual([line["task"] for line in self.data("m.jsonl")], ["a", "a", "b \u00fc"])
+        parts = ("--train", 2, "--dev", 1, "--test", 0, "--out", "parts")
+        self.succeed("data", "split", "m.jsonl", "--task-field", "task", *parts)
+        tasks = [line["task"] for part in ("train", "dev") for line in self.data(f"parts/{part}.jsonl")]
+        self.assertEqual(sorted(tasks), ["a", "a", "b \u00fc"])
+
+    def test_mix_refuses_a_task_without_a_file_and_a_seed_without_an_order(self):
+        result = self.dln("data", "mix", "--task", "a.jsonl", "--out", "m.jsonl")
+        self.expect_message(result, 2, '--task "a.jsonl": expected NAME=FILE')
+        self.write("a.jsonl", json_lines([{"input": "i", "target": "x"}]))
+        result = self.dln("data", "mix", "--task", "a=a.jsonl", "--seed", 1, "--out", "m.jsonl")
+        self.assertEqual(result.code, 2, str(result))
+        self.assertIn("--seed requires --shuffle", result.err)
+        self.assertFalse((self.dir / "m.jsonl").exists())
 
     def test_made_data_can_be_trained_on(self):
         sizes = ("--train", 12, "--dev", 6, "--test", 8)

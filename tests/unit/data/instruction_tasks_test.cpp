@@ -207,6 +207,18 @@ TEST(Capitals, HaveCountriesOfTheirOwnInEachPartEquallyOften) {
     EXPECT_GE(all, 90U);
 }
 
+TEST(Capitals, OfOnePartComeToAnEndWithAMessage) {
+    try {
+        (void)generate_parts("capitals", {{"train", 20}, {"dev", 1000}}, 1);
+        FAIL() << "nothing was thrown";
+    } catch (const UsageError& error) {
+        // 35 countries in 9 wordings.
+        EXPECT_EQ(std::string(error.what()),
+                  "task capitals has hardly more than 315 different examples for dev, after 20 for "
+                  "the parts before: ask for fewer");
+    }
+}
+
 TEST(Capitals, AreThoseOfTheirCountries) {
     const std::map<std::string, std::string> known{{"Australia?", "Canberra"},
                                                    {"Brazil?", "Brasilia"},
