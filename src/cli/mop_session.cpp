@@ -12,6 +12,7 @@
 #include "dln/llm/embedded.hpp"
 #include "dln/mop/base_model.hpp"
 #include "dln/mop/compress.hpp"
+#include "dln/nn/tape.hpp"
 #include "dln/text/utf8.hpp"
 #include "dln/train/evaluate.hpp"
 
@@ -186,6 +187,7 @@ void MopSession::prepare(std::size_t split, const Tokenised& texts) {
 }
 
 void MopSession::start() {
+    nn::keep_freed_memory();
     std::array<Tokenised, 3> tokenised;
     on_all_ranks(comm_, [&] {
         open_model();

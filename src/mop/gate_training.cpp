@@ -60,7 +60,7 @@ double pretrain_gate(nn::MatrixView z,
             parts.at(i) = tape.parameter(*values.at(i));
         }
         const Variable mean =
-            cross_entropy(tape, gate_logits(tape, tape.constant(inputs), parts), wanted);
+            cross_entropy_of_shares(tape, gate_logits(tape, tape.constant(inputs), parts), wanted);
         tape.backward(mean);
         loss = tape.value(mean).values[0];
         MixtureParameters gradient = adam.first;

@@ -360,19 +360,19 @@ Variable cross_entropy(Tape& tape, Variable logits, std::vector<std::int32_t> ta
                        });
 }
 
-Variable cross_entropy(Tape& tape, Variable logits, const Matrix& targets) {
+Variable cross_entropy_of_shares(Tape& tape, Variable logits, const Matrix& shares) {
     const Matrix& in = tape.value(logits);
-    check_same_shape(in, targets);
-    // d mean / d logits = (softmax - targets) / rows
+    check_same_shape(in, shares);
+    // d mean / d logits = (softmax - shares) / rows
     Matrix slope(in.rows, in.columns);
-    const float share = 1.0F / static_cast<float>(in.rows);
+    const float each = 1.0F / static_cast<float>(in.rows);
     double sum = 0.0;
     for (std::size_t r = 0; r < in.rows; ++r) {
         const ExponentialSum norm = exponential_sum(in.row(r));
         for (std::size_t c = 0; c < in.columns; ++c) {
             const float log_p = in.row(r)[c] - norm.largest - std::log(norm.sum);
-            sum -= static_cast<double>(targets.row(r)[c]) * log_p;
-            slope.row(r)[c] = share * (std::exp(log_p) - targets.row(r)[c]);
+            sum -= static_cast<double>(shares.row(r)[c]) * log_p;
+            slope.row(r)[c] = each * (std::exp(log_p) - shares.row(r)[c]);
         }
     }
     Matrix mean(1, 1);

@@ -41,8 +41,8 @@ namespace dln::nn {
 [[nodiscard]] Variable cross_entropy(Tape& tape,
                                      Variable logits,
                                      std::vector<std::int32_t> targets);
-/// The same with shares of several targets: mean over rows of -sum_c targets[c] log softmax(logits)[c]. `targets`: of
+/// The same with shares of several targets: mean over rows of -sum_c shares[c] log softmax(logits)[c]. `shares`: of
 /// the shape of the logits; each row's shares add up to 1.
-[[nodiscard]] Variable cross_entropy(Tape& tape, Variable logits, const Matrix& targets);
+[[nodiscard]] Variable cross_entropy_of_shares(Tape& tape, Variable logits, const Matrix& shares);
 
 }  // namespace dln::nn

@@ -56,7 +56,7 @@ TEST(ClientsTest, DirichletSharesDifferMoreTheSmallerAlphaIs) {
                 expect_partition(clients, 3000);
                 std::vector<std::size_t> of_first(4);
                 for (std::size_t c = 0; c < 4; ++c) {
-                    for (const std::size_t i : clients[c]) of_first[c] += task_of[i] == 0 ? 1 : 0;
+                    for (const std::size_t i : clients[c]) of_first[c] += task_of[i] == 0 ? 1U : 0U;
                 }
                 sum += static_cast<double>(*std::ranges::max_element(of_first)) / 1000.0;
                 ++drawn;

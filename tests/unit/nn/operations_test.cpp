@@ -156,5 +156,24 @@ TEST(Gradients, OfWhatLiesBetweenGiveTheirMemoryBack) {
     }
 }
 
+TEST(CrossEntropyOfSharesTest, IsThatOfATargetWhichHasAllOfIt) {
+    const Matrix in = random_matrix(2, 3, 4);
+    Tape tape;
+    const Variable logits = tape.parameter(in);
+    const float hard =
+        tape.value(cross_entropy(tape, logits, std::vector<std::int32_t>{2, 0})).values[0];
+    const Matrix shares = matrix(2, 3, {0, 0, 1, 1, 0, 0});
+    EXPECT_NEAR(tape.value(cross_entropy_of_shares(tape, logits, shares)).values[0], hard, 1e-6);
+}
+
+TEST(CrossEntropyOfSharesTest, GradientAgreesWithFiniteDifferences) {
+    const Matrix shares = matrix(2, 3, {0.5F, 0.25F, 0.25F, 0, 1, 0});
+    expect_gradients(
+        [&shares](Tape& tape, const std::vector<Variable>& in) {
+            return cross_entropy_of_shares(tape, in[0], shares);
+        },
+        {random_matrix(2, 3, 5)});
+}
+
 }  // namespace
 }  // namespace dln::nn
