@@ -45,9 +45,10 @@ int run_mop_eval(Communicator& comm,
                  const std::string& run_dir,
                  std::size_t split,
                  bool json) {
-    MopSession session(
-        comm, job,
-        {.train = split == kTrainSplit, .dev = split == kDevSplit, .test = split == kTestSplit});
+    MopSession session(comm, job,
+                       {.train = split == kTrainSplit || needs_training_texts(job),
+                        .dev = split == kDevSplit,
+                        .test = split == kTestSplit});
     mop::MopState state;
     (void)from_root(comm, [&]() -> std::string {
         state = read_trained_mixture(run_dir.empty() ? job.run_dir : run_dir, job);

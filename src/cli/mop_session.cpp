@@ -59,6 +59,10 @@ struct MopSession::Tokenised {
     std::vector<std::vector<std::int32_t>> answers;
 };
 
+bool needs_training_texts(const MopJob& job) {
+    return job.model.compression.pruning == Pruning::wanda;
+}
+
 AnyJob share_any_job(Communicator& comm, const std::function<AnyJob()>& read) {
     std::optional<AnyJob> job;
     const std::string shared = from_root(comm, [&] {

@@ -73,6 +73,9 @@ class MopSession {
     std::array<mop::MixtureTexts, 3> texts_;
 };
 
+/// Whether the model cannot be opened without the training texts: Wanda measures what goes in with some of them.
+[[nodiscard]] bool needs_training_texts(const MopJob& job);
+
 /// The job that rank 0 reads by `read`, on all ranks. Collective; throws SharedError.
 [[nodiscard]] AnyJob share_any_job(Communicator& comm, const std::function<AnyJob()>& read);
 

@@ -1,29 +1,24 @@
 // dln predict: a network over JSON lines, with the same engine as training.
 
-#include <cerrno>
 #include <cmath>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iostream>
 #include <memory>
 #include <optional>
 #include <span>
-#include <sstream>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include "dln/cli/commands.hpp"
 #include "dln/network/scores.hpp"
-#include "dln/store/durable_write.hpp"
 #include "dln/text/utf8.hpp"
 #include "dln/train/evaluate.hpp"
 
 #include "cli/job_options.hpp"
+#include "cli/mop_predict.hpp"
+#include "cli/mop_session.hpp"
+#include "cli/predict_lines.hpp"
 #include "cli/ranks.hpp"
 #include "cli/session.hpp"
 #include "cli/text_file.hpp"
@@ -33,58 +28,17 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::size_t kLongestCause = 400;
-
 struct PredictOptions {
     JobOptions job;
     std::string input = "-";
     std::string output = "-";
     std::string field = "input";
     bool latents = false;
+    // of mixtures of prompts
+    std::string task;
+    int max_tokens = 64;
+    double temperature = 0.0;
 };
-
-// The lines as they came, and their inputs as a split.
-struct Lines {
-    std::vector<Json> objects;
-    Dataset inputs;
-};
-
-std::string input_text(const std::string& path) {
-    if (path != "-") {
-        auto text = read_text_file(path);
-        if (!text) throw UsageError(fmt::format("{}: cannot be read", path));
-        return std::move(*text);
-    }
-    std::ostringstream text;
-    text << std::cin.rdbuf();
-    return std::move(text).str();
-}
-
-Lines read_lines(const PredictOptions& options) {
-    const std::string text = input_text(options.input);
-    const std::string name = options.input == "-" ? "standard input" : options.input;
-    Lines lines;
-    std::istringstream stream(text);
-    std::string line;
-    for (std::size_t number = 1; std::getline(stream, line); ++number) {
-        if (trim(line).empty()) continue;
-        Json object = Json::parse(line, nullptr, false);
-        if (object.is_discarded() || !object.is_object()) {
-            throw UsageError(
-                fmt::format("{}:{}: not a JSON object: {}. Expected a line like "
-                            "{{\"{}\": \"...\"}}",
-                            name, number, printable(line, 60), options.field));
-        }
-        if (!object.contains(options.field) || !object[options.field].is_string()) {
-            throw UsageError(fmt::format("{}:{}: no text field \"{}\". Name the field with --field",
-                                         name, number, options.field));
-        }
-        lines.inputs.add(object[options.field].get<std::string>(), "");
-        lines.objects.push_back(std::move(object));
-    }
-    if (lines.objects.empty()) throw UsageError(fmt::format("{}: no line to predict", name));
-    return lines;
-}
 
 // What the network says, with the parameters and what its answers are calibrated by.
 struct Predictor {
@@ -99,11 +53,6 @@ void annotate_classes(Json& object, const Network& network, const ClassLogProbs&
         probabilities[network.classes()[c].name] = std::round(std::exp(classes[c]) * 1e6) / 1e6;
     }
     object["probabilities"] = std::move(probabilities);
-}
-
-void annotate_failure(Json& object, const std::string& why) {
-    object["output"] = nullptr;
-    object["error"] = printable(why, kLongestCause);
 }
 
 // A line alone has no class prior of its own: what is kept with the prompts comes first.
@@ -183,55 +132,44 @@ Predicted predict_lines(Session& session,
     return out;
 }
 
-// Before a model is loaded: what it says would be lost.
-void check_output(const std::string& path) {
-    namespace fs = std::filesystem;
-    if (path == "-") return;
-    std::error_code failure;
-    if (fs::is_directory(path, failure)) {
-        throw UsageError(
-            fmt::format("--output {}: is a directory. Expected a file", printable(path)));
-    }
-    const fs::path parent = fs::path(path).parent_path();
-    const std::string directory = parent.empty() ? "." : parent.string();
-    if (!fs::is_directory(directory, failure)) {
-        throw UsageError(fmt::format("--output {}: there is no directory {}. Make it first",
-                                     printable(path), printable(directory)));
-    }
-    if (::access(directory.c_str(), W_OK) != 0) {
-        throw UsageError(fmt::format("--output {}: cannot write in {}: {}. Name another file",
-                                     printable(path), printable(directory), std::strerror(errno)));
-    }
-}
-
-int run_predict(Communicator& comm, const PredictOptions& options) {
+int run_network_predict(Communicator& comm, const Job& job, const PredictOptions& options) {
     Predictor predictor;
     Lines lines;
     const auto check = [&](Session& session) {
         check_output(options.output);
         predictor = {.parameters = read_parameters(options.job, session.job()),
                      .class_prior = read_class_prior(options.job, session.job())};
-        lines = read_lines(options);
+        lines = read_lines(options.input, options.field);
     };
     Session session(
-        comm, [&] { return read_job(options.job); }, {.train = false, .dev = false, .test = false},
-        check);
+        comm, [&job] { return job; }, {.train = false, .dev = false, .test = false}, check);
     const std::size_t split = session.add_split(lines.inputs);
     session.start(ModelsWanted::forward, {.embeddings_of_run = options.job.run_path});
     return session.run([&] {
         const Predicted out =
             predict_lines(session, predictor, split, std::move(lines), options.latents);
-        if (options.output == "-") {
-            fmt::print("{}", out.text);
-        } else {
-            durable_write(options.output, out.text);
-        }
+        write_output(options.output, out.text);
         if (out.failed > 0) {
             spdlog::warn("{} of {} predictions failed; \"error\" in their lines says why",
                          out.failed, out.lines);
         }
         return static_cast<int>(out.failed == out.lines ? ExitCode::backend : ExitCode::complete);
     });
+}
+
+int run_predict(Communicator& comm, const PredictOptions& options) {
+    const AnyJob job = share_any_job(comm, [&] { return read_any_job(options.job); });
+    if (const auto* mixture = std::get_if<MopJob>(&job)) {
+        return run_mop_predict(comm, *mixture,
+                               {.run_dir = options.job.run_path,
+                                .input = options.input,
+                                .output = options.output,
+                                .field = options.field,
+                                .task = options.task,
+                                .max_tokens = options.max_tokens,
+                                .temperature = options.temperature});
+    }
+    return run_network_predict(comm, std::get<Job>(job), options);
 }
 
 }  // namespace
@@ -248,6 +186,20 @@ void add_predict_command(CLI::App& app, Chosen& chosen) {
     command->add_option("--field", options->field, "Field that holds the input")
         ->capture_default_str();
     command->add_flag("--latents", options->latents, "Also return what the hidden layers wrote");
+    command
+        ->add_option("--task", options->task,
+                     "Mixtures of prompts: the task of lines without a field \"task\"")
+        ->type_name("NAME");
+    command
+        ->add_option("--max-tokens", options->max_tokens,
+                     "Mixtures of prompts: most tokens of a generated output")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+    command
+        ->add_option("--temperature", options->temperature,
+                     "Mixtures of prompts: 0 takes the most probable token")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
     command->footer(
         "Each line keeps its fields and gains \"output\" and, in class jobs, \"probabilities\".\n"
         "Example:  echo '{\"input\": \"delightful\"}' | dln predict --run runs/quickstart");

@@ -35,8 +35,12 @@ Codec<MopTaskSpec> task() {
                "For reports, and the label that the gate may be taught.", {.required = true})
         .field("data", &MopTaskSpec::data, data_fields(), "The examples.", {.required = true})
         .field("text", &MopTaskSpec::text, task_text(), "The words around an input.",
-               {.default_text = "`{{input}}`"});
-    return spec.build([](Reader& reader, const Json&, MopTaskSpec& read) {
+               {.default_text = "`{{input}}`"})
+        .field("classes", &MopTaskSpec::classes, list(non_empty_text()),
+               "The answers that `dln predict` chooses from; empty: it generates. Of no matter to "
+               "training.");
+    return spec.build([](Reader& reader, const Json& json, MopTaskSpec& read) {
+        if (!json.contains("text")) read.text = {.name = {}, .text = "{{input}}", .separator = " "};
         check_template(reader, "text", read.text.text,
                        {.texts = {"input"}, .lists = {}, .inside = {}}, "input");
     });

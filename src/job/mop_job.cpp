@@ -57,6 +57,7 @@ nlohmann::ordered_json mop_job_identity(const MopJob& job) {
     auto identity = mop_job_to_json(job);
     for (const auto* name : {"name", "run_dir", "keep"}) identity.erase(name);
     for (auto& task : identity["tasks"]) {
+        task.erase("classes");
         for (auto& split : task["data"]) {
             if (split.is_object()) split.erase("path");
         }

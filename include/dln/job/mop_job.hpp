@@ -21,6 +21,8 @@ struct MopTaskSpec {
     std::string name;
     DataSpec data;
     TemplateSpec text;  ///< variables: {{input}}
+    std::vector<std::string>
+        classes;  ///< answers that dln predict chooses from; empty: it generates
 };
 
 struct MopModelSpec {
