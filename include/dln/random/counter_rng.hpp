@@ -31,6 +31,7 @@ enum class RandomRole : std::uint64_t {
     proposal_crossover = 21,
     proposal_demonstrations = 22,
     proposal_words = 23,
+    clusters = 25,
     sweep = 30,
     mixture_initial = 40,
     mixture_clients = 41,
