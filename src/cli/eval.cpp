@@ -60,14 +60,19 @@ int run_network_eval(Communicator& comm, const Job& job, const EvalOptions& opti
         check);
     session.start(ModelsWanted::forward, {.embeddings_of_run = options.job.run_path});
     return session.run([&] {
-        const Evaluation evaluation = evaluate_split(session.engine(), session.network(),
-                                                     session.splits(), split, {parameters}, 0)
-                                          .front();
+        session.check_gates(parameters);
+        const Evaluation evaluation =
+            evaluate_split(session.engine(), session.network(), session.splits(), split,
+                           {parameters}, 0, session.inputs())
+                .front();
         for (std::size_t l = 0; l < parameters.size(); ++l) {
             const LayerSpec& layer = session.network().layer(l);
-            fmt::print("prompt {}: {}\n", l + 1,
-                       shown_parameters(parameters[l],
-                                        layer.templates[parameters[l].template_index].name, 400));
+            for (std::size_t e = 0; e < expert_count(parameters[l]); ++e) {
+                const LayerParameters expert = expert_of(parameters[l], e);
+                fmt::print(
+                    "{}: {}\n", prompt_label(parameters[l], l, e),
+                    shown_parameters(expert, layer.templates[expert.template_index].name, 400));
+            }
         }
         fmt::print("{}: {}\n", options.split, describe(evaluation));
         if (!evaluation.class_log_prior.empty()) {

@@ -71,9 +71,13 @@ void print_parameters(const char* name,
                       const NetworkParameters& parameters,
                       const nlohmann::json& job) {
     for (std::size_t l = 0; l < parameters.size(); ++l) {
-        const auto index = static_cast<std::int64_t>(parameters[l].template_index);
-        fmt::print("{} layer {}: {}\n", name, l + 1,
-                   shown_parameters(parameters[l], template_name(job, l, index), 200));
+        for (std::size_t e = 0; e < expert_count(parameters[l]); ++e) {
+            const LayerParameters expert = expert_of(parameters[l], e);
+            const auto index = static_cast<std::int64_t>(expert.template_index);
+            fmt::print("{} layer {}{}: {}\n", name, l + 1,
+                       parameters[l].others.empty() ? "" : fmt::format(", expert {}", e + 1),
+                       shown_parameters(expert, template_name(job, l, index), 200));
+        }
     }
 }
 
@@ -87,8 +91,12 @@ std::vector<std::string> words_of(const StepDocument& document,
     return {first, first + width};
 }
 
-void print_candidates(const StepDocument& document, std::size_t layer, const nlohmann::json& job) {
-    const std::string at = fmt::format("step/layers/{}", layer);
+// Of a layer whose arrays are below `at`, or of one of its experts, which `title` names.
+void print_candidates(const StepDocument& document,
+                      const std::string& at,
+                      const std::string& title,
+                      std::size_t layer,
+                      const nlohmann::json& job) {
     if (!document.contains(at + "/candidates/prompt")) return;
     const auto& prompts = document.texts(at + "/candidates/prompt");
     const auto& templates = document.integers(at + "/candidates/template");
@@ -98,16 +106,35 @@ void print_candidates(const StepDocument& document, std::size_t layer, const nlo
     const auto chosen = static_cast<std::size_t>(document.integer(at + "/chosen"));
     // A batch without an error ends a step before any candidate is scored.
     if (std::ranges::all_of(scored, [](std::int64_t count) { return count == 0; })) {
-        fmt::print("\nlayer {}: no candidate was scored\n", layer + 1);
+        fmt::print("\n{}: no candidate was scored\n", title);
         return;
     }
-    fmt::print("\nlayer {}\n{:>3} {:>10} {:>7} {:>8} {:<12} prompt\n", layer + 1, "", "mean",
-               "scored", "template", "origin");
+    fmt::print("\n{}\n{:>3} {:>10} {:>7} {:>8} {:<12} prompt\n", title, "", "mean", "scored",
+               "template", "origin");
     for (std::size_t k = 0; k < prompts.size(); ++k) {
         fmt::print("{:>2}{} {:>10.4f} {:>7} {:>8} {:<12} {}{}\n", k, k == chosen ? '*' : ' ',
                    means[k], scored[k], template_name(job, layer, templates[k]),
                    printable(origins[k], 20), printable(prompts[k], 90),
                    shown_words(words_of(document, at + "/candidates/words", k)));
+    }
+}
+
+void print_layer(const StepDocument& document,
+                 std::size_t layer,
+                 std::size_t experts,
+                 const nlohmann::json& job) {
+    const std::string at = fmt::format("step/layers/{}", layer);
+    const std::string title = fmt::format("layer {}", layer + 1);
+    if (experts == 1) return print_candidates(document, at, title, layer, job);
+    for (std::size_t e = 0; e < experts; ++e) {
+        std::string part = fmt::format("{}, expert {}", title, e + 1);
+        if (document.contains(at + "/responsibilities")) {
+            const std::vector<double>& shares = document.reals(at + "/responsibilities");
+            double sum = 0.0;
+            for (std::size_t i = e; i < shares.size(); i += experts) sum += shares[i];
+            part += fmt::format(", {:.1f} of {} examples", sum, shares.size() / experts);
+        }
+        print_candidates(document, fmt::format("{}/experts/{}", at, e), part, layer, job);
     }
 }
 
@@ -167,7 +194,7 @@ void print_file(const StepFile& file, const fs::path& run, bool all) {
                state.usage.generated_tokens + state.usage.discarded_tokens, seconds / 3600.0);
     print_latents(file.document);
     for (std::size_t l = 0; l < state.current.size(); ++l) {
-        print_candidates(file.document, l, job);
+        print_layer(file.document, l, expert_count(state.current[l]), job);
     }
     if (all) {
         fmt::print("\n");
@@ -226,6 +253,7 @@ int inspect_run(const InspectOptions& options) {
             }
             const TrainState state = read_state(file.document);
             const bool has_best = !state.best.empty();
+            // Of a mixture layer its first expert stands for all.
             const auto& shown = has_best ? state.best[0].parameters : state.current;
             const std::size_t end = shown.size() - 1;
             fmt::print(

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "dln/error.hpp"
+#include "dln/network/network.hpp"
 #include "dln/train/prompts_file.hpp"
 
 #include "cli/text_file.hpp"
@@ -107,7 +108,7 @@ NetworkParameters read_parameters(const JobOptions& options, const Job& job) {
     }
     NetworkParameters parameters;
     for (const LayerSpec& layer : job.network.layers) {
-        parameters.push_back({layer.prompts.front(), 0, initial_words(layer)});
+        parameters.push_back(initial_parameters(layer));
     }
     return parameters;
 }

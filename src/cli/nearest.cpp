@@ -27,16 +27,19 @@ void check_usable(const Job& job, const DistinctTexts& texts, const Embeddings& 
     if (embeddings.failures.empty()) return;
     const auto& [first, why] = *embeddings.failures.begin();
     const auto has_vector = [&](std::size_t text) { return !embeddings.failures.contains(text); };
-    if (std::ranges::none_of(texts.of_splits.front(), has_vector)) {
-        throw BackendError(fmt::format("{}: {}: no training example could be embedded; \"{}\": {}",
-                                       job.path, kEmbeddingPointer,
+    const bool has_training = !texts.of_splits.front().empty();
+    if (has_training ? std::ranges::none_of(texts.of_splits.front(), has_vector)
+                     : embeddings.failures.size() == texts.texts.size()) {
+        throw BackendError(fmt::format("{}: {}: no {} could be embedded; \"{}\": {}", job.path,
+                                       kEmbeddingPointer,
+                                       has_training ? "training example" : "input",
                                        printable(texts.texts[first], 60), printable(why, 300)));
     }
-    spdlog::warn(
-        "{} of {} texts have no embedding: as inputs they fail, as examples they are not shown. "
-        "The first, \"{}\": {}",
-        embeddings.failures.size(), texts.texts.size(), printable(texts.texts[first], 60),
-        printable(why, 300));
+    spdlog::warn("{} of {} texts have no embedding: {}. The first, \"{}\": {}",
+                 embeddings.failures.size(), texts.texts.size(),
+                 nearest_shown(job) > 0 ? "as inputs they fail, as examples they are not shown"
+                                        : "gates go by their bias alone for them",
+                 printable(texts.texts[first], 60), printable(why, 300));
 }
 
 std::vector<std::string> rendered_by(const EmbeddingSpec& spec, const DistinctTexts& texts) {
@@ -62,27 +65,36 @@ std::vector<std::int64_t> sum_on_all(Communicator& comm, std::vector<std::int64_
 
 }  // namespace
 
-FoundExamples find_nearest_examples(Communicator& comm,
-                                    const Job& job,
-                                    const std::vector<Dataset>& splits,
-                                    bool asks_training,
-                                    Backend& embedding) {
-    FoundExamples found;
-    const DistinctTexts texts = distinct_texts(splits, job.scoring.content_free_inputs);
+InputVectors embed_inputs(Communicator& comm,
+                          const Job& job,
+                          const std::vector<Dataset>& splits,
+                          Backend& embedding) {
+    InputVectors inputs;
+    const std::vector<std::string> none;
+    inputs.texts =
+        distinct_texts(splits, nearest_shown(job) > 0 ? job.scoring.content_free_inputs : none);
+    const DistinctTexts& texts = inputs.texts;
     const std::vector<std::string> rendered = rendered_by(*job.embedding, texts);
     const std::vector<std::string_view> views(rendered.begin(), rendered.end());
     // Those of the training split are embedded alike whatever else a command asks about.
     const std::array parts{texts.training, texts.texts.size() - texts.training};
-    const EmbeddedTexts embedded = embed_on_all_ranks(comm, views, parts, embedding);
-    found.usage = embedded.usage;
-    found.counts = embedded.counts;
+    EmbeddedTexts embedded = embed_on_all_ranks(comm, views, parts, embedding);
     (void)from_root(comm, [&]() -> std::string {
         check_usable(job, texts, embedded.embeddings);
         return {};
     });
-    const NearestSearch search(texts, embedded.embeddings, nearest_shown(job), asks_training);
-    found.nearest = search.read(sum_on_all(comm, search.share(comm.rank(), comm.size())));
-    return found;
+    inputs.embeddings = std::move(embedded.embeddings);
+    inputs.usage = embedded.usage;
+    inputs.counts = embedded.counts;
+    return inputs;
+}
+
+NearestExamples find_nearest_examples(Communicator& comm,
+                                      const Job& job,
+                                      const InputVectors& inputs,
+                                      bool asks_training) {
+    const NearestSearch search(inputs.texts, inputs.embeddings, nearest_shown(job), asks_training);
+    return search.read(sum_on_all(comm, search.share(comm.rank(), comm.size())));
 }
 
 }  // namespace dln

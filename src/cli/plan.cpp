@@ -74,12 +74,22 @@ void warn_of_embedding(const Session& session) {
         grouped(static_cast<std::int64_t>(bytes)), kEmbeddingPointer);
 }
 
+void refuse_mixtures(const Job& job) {
+    if (!has_mixtures(job)) return;
+    throw UsageError(fmt::format(
+        "{}: dln plan cannot foretell mixture layers yet. Plan the job with one expert a layer "
+        "(--set /network/layers/<n>/mixture/experts=1), and count scores and proposals of a "
+        "mixture layer as many times as it has experts.",
+        job.path));
+}
+
 int run_plan(Communicator& comm, const CommandOptions& options) {
     bool shows_nearest = false;
     Session session(
         comm, [&] { return read_planned_job(options, shows_nearest); }, {},
         [&](Session& ready) {
             check_trainable(ready.job());
+            refuse_mixtures(ready.job());
             check_examples_left(ready.job(), ready.network(), ready.splits()[kTrainSplit]);
             if (shows_nearest) warn_of_embedding(ready);
         });

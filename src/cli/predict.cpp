@@ -94,7 +94,8 @@ Predicted predict_lines(Session& session,
                                         .split = split,
                                         .examples = all_examples(session.splits()[split]),
                                         .step = 0,
-                                        .want_texts = true});
+                                        .want_texts = true},
+                                       session.inputs());
     std::optional<TaskId> content_free;
     if (predictor.class_prior.empty()) {
         content_free = add_content_free(graph, network, predictor.parameters.back());
@@ -146,6 +147,7 @@ int run_network_predict(Communicator& comm, const Job& job, const PredictOptions
     const std::size_t split = session.add_split(lines.inputs);
     session.start(ModelsWanted::forward, {.embeddings_of_run = options.job.run_path});
     return session.run([&] {
+        session.check_gates(predictor.parameters);
         const Predicted out =
             predict_lines(session, predictor, split, std::move(lines), options.latents);
         write_output(options.output, out.text);

@@ -202,15 +202,19 @@ std::unique_ptr<Backend> Session::make_embedding(const Replies& wanted,
 }
 
 // The backend that embeds is needed for this alone, and gives its memory back.
-void Session::choose_examples(const Replies& wanted,
-                              const std::shared_ptr<JournalReplies>& replies) {
+void Session::embed(const Replies& wanted, const std::shared_ptr<JournalReplies>& replies) {
     const std::unique_ptr<Backend> embedding = make_embedding(wanted, replies);
     if (replies) replies->keep_before_run(true);
-    FoundExamples found = find_nearest_examples(comm_, job_, splits_, asks_training_, *embedding);
+    InputVectors inputs = embed_inputs(comm_, job_, splits_, *embedding);
     if (replies) replies->keep_before_run(false);
-    nearest_ = std::move(found.nearest);
-    embedded_inputs_ = {.info = embedding->info(), .usage = found.usage};
-    embedding_counts_ = found.counts;
+    if (network_->nearest_shown() > 0) {
+        nearest_ = find_nearest_examples(comm_, job_, inputs, asks_training_);
+    }
+    embedded_inputs_ = {.info = embedding->info(), .usage = inputs.usage};
+    embedding_counts_ = inputs.counts;
+    if (has_mixtures(job_)) {
+        inputs_.emplace(std::move(inputs.embeddings), std::move(inputs.texts.of_splits));
+    }
 }
 
 void Session::start(ModelsWanted models,
@@ -219,10 +223,26 @@ void Session::start(ModelsWanted models,
     share_ = share.value_or(LimitShare{.rank = comm_.rank(), .ranks = comm_.size()});
     const std::shared_ptr<JournalReplies> replies = open_replies(wanted);
     make_backends(models, wanted, replies);
-    if (network_->nearest_shown() > 0) choose_examples(wanted, replies);
+    if (embeds_inputs(job_)) embed(wanted, replies);
     runner_ = std::make_unique<NetworkRunner>(*network_, splits_, *backend_, job_.seed,
                                               backward_.get(), &nearest_);
     engine_ = std::make_unique<Engine>(comm_, *runner_);
+}
+
+void Session::check_gates(const NetworkParameters& parameters) const {
+    for (std::size_t l = 0; l < parameters.size(); ++l) {
+        const LayerParameters& layer = parameters[l];
+        const std::size_t fitted_to = layer.gate.weights.size() / expert_count(layer);
+        // Where nothing was embedded (blank inputs only) nobody knows of how many numbers embeddings are.
+        if (!layer.gate.is_fitted() || inputs_->dimension() == 0 ||
+            inputs_->dimension() == fitted_to) {
+            continue;
+        }
+        throw UsageError(
+            fmt::format("{}: {}: embeddings have {} numbers, the gate of layer {} was fitted to "
+                        "ones of {}. Expected the embedding that the prompts were trained with",
+                        job_.path, kEmbeddingPointer, inputs_->dimension(), l + 1, fitted_to));
+    }
 }
 
 void Session::count_held(const JournalCounts& counts) {

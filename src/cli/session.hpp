@@ -18,6 +18,7 @@
 #include "dln/llm/http.hpp"
 #include "dln/network/network.hpp"
 #include "dln/store/journal.hpp"
+#include "dln/train/input_embeddings.hpp"
 
 namespace dln {
 
@@ -45,7 +46,7 @@ inline constexpr const char* kServerFile = "server.json";
 inline constexpr const char* kBackwardServerFile = "backward_server.json";
 inline constexpr const char* kEmbeddingServerFile = "embedding_server.json";
 
-/// What became of embedding the inputs, where examples are chosen by it.
+/// What became of embedding the inputs, where examples are chosen by it or gates see it.
 struct EmbeddedInputs {
     BackendInfo info;
     Usage usage;  ///< of all ranks; on rank 0 only
@@ -95,7 +96,8 @@ class Session {
     /// Adds a split that is no file of the job (inputs to predict) and returns its index. Rank 0's
     /// `data` counts. Collective; before start().
     std::size_t add_split(const Dataset& data);
-    /// Loads the models on every rank; where examples are chosen by embeddings, embeds all inputs. Collective.
+    /// Loads the models on every rank; where examples are chosen by embeddings or gates see them, embeds all inputs.
+    /// Collective.
     /// `share`: none: those of the session's ranks.
     void start(ModelsWanted models,
                const Replies& replies = {},
@@ -114,7 +116,11 @@ class Session {
     /// Of the backward model: the same one when the job has no other, or when it was not wanted.
     [[nodiscard]] Backend& backward() { return backward_ ? *backward_ : *backend_; }
     [[nodiscard]] Engine& engine() { return *engine_; }
-    /// None: no example is chosen by its embedding.
+    /// What the gates of mixture layers see; null in networks without. Pre: started.
+    [[nodiscard]] const InputEmbeddings* inputs() const { return inputs_ ? &*inputs_ : nullptr; }
+    /// Throws UsageError when gates of `parameters` were fitted to other embeddings. Pre: started.
+    void check_gates(const NetworkParameters& parameters) const;
+    /// None: nothing depends on embeddings.
     [[nodiscard]] const std::optional<EmbeddedInputs>& embedded_inputs() const noexcept {
         return embedded_inputs_;
     }
@@ -135,7 +141,7 @@ class Session {
                        const std::shared_ptr<JournalReplies>& replies);
     [[nodiscard]] std::unique_ptr<Backend> make_embedding(
         const Replies& wanted, const std::shared_ptr<JournalReplies>& replies);
-    void choose_examples(const Replies& wanted, const std::shared_ptr<JournalReplies>& replies);
+    void embed(const Replies& wanted, const std::shared_ptr<JournalReplies>& replies);
     void count_held(const JournalCounts& counts);
 
     Communicator& comm_;
@@ -147,6 +153,7 @@ class Session {
     bool asks_training_ = false;
     LimitShare share_;
     NearestExamples nearest_;
+    std::optional<InputEmbeddings> inputs_;
     std::optional<EmbeddedInputs> embedded_inputs_;
     BackendCounts embedding_counts_;  // of all ranks; on rank 0 only
     std::unique_ptr<NetworkRunner> runner_;

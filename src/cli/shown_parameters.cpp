@@ -15,6 +15,11 @@ std::string shown_words(const std::vector<std::string>& words) {
     return shown;
 }
 
+std::string prompt_label(const LayerParameters& parameters, std::size_t layer, std::size_t expert) {
+    return fmt::format("prompt {}{}", layer + 1,
+                       parameters.others.empty() ? "" : fmt::format(", expert {}", expert + 1));
+}
+
 std::string shown_parameters(const LayerParameters& parameters,
                              const std::string& template_name,
                              std::size_t most) {

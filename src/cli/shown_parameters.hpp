@@ -17,4 +17,9 @@ namespace dln {
                                            const std::string& template_name,
                                            std::size_t most);
 
+/// "prompt 1", and in a mixture layer "prompt 1, expert 2".
+[[nodiscard]] std::string prompt_label(const LayerParameters& parameters,
+                                       std::size_t layer,
+                                       std::size_t expert);
+
 }  // namespace dln

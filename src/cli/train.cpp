@@ -232,12 +232,13 @@ int train_on_root(Session& session, const std::string& hash, const Training& tra
                                .backward = session.backward(),
                                .batches = batches,
                                .proposer = proposer,
-                               .posterior = posterior};
+                               .posterior = posterior,
+                               .inputs = session.inputs()};
     TurnedDisplay display(job, session.comm().size(), training);
     display.begin(info.description, has_backward ? backward.description : std::string(),
                   session.splits()[kTrainSplit].size(), session.splits()[kDevSplit].size(),
                   session.splits()[kTestSplit].size());
-    if (embedded) display.shows_nearest(embedded->info.description);
+    if (embedded) display.embeds_by(embedded->info.description);
     display.holds(session.replies_held());
     const StepHeader header{.program_version = fmt::format("{} {}", kVersion, kGitRevision),
                             .job_hash = hash};

@@ -25,6 +25,18 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+// ", expert 2 with 7 of 20 examples"; nothing in a layer that is no mixture.
+std::string owned_text(const StepRecord& record, const LayerRecord& layer) {
+    const MixtureRecord* const mixture = mixture_of(record, layer.layer);
+    if (mixture == nullptr || mixture->responsibilities.empty()) return {};
+    std::size_t owned = 0;
+    for (std::size_t i = 0; i < record.batch.size(); ++i) {
+        owned += mixture->owns(layer.expert, i) ? 1 : 0;
+    }
+    return fmt::format(", expert {} with {} of {} examples", layer.expert + 1, owned,
+                       record.batch.size());
+}
+
 }  // namespace
 
 template <class... Args>
@@ -75,8 +87,9 @@ void TrainDisplay::resumed(const TrainState& state, const std::vector<std::strin
     say("resumed after step {} of {}", state.steps_done, job_.train.steps);
 }
 
-void TrainDisplay::shows_nearest(const std::string& embedding) const {
-    say("nearest {} examples by {}", nearest_shown(job_), embedding);
+void TrainDisplay::embeds_by(const std::string& embedding) const {
+    if (nearest_shown(job_) > 0) say("nearest {} examples by {}", nearest_shown(job_), embedding);
+    if (has_mixtures(job_)) say("gates see embeddings by {}", embedding);
 }
 
 void TrainDisplay::holds(std::int64_t replies) {
@@ -103,9 +116,11 @@ const std::string& TrainDisplay::template_name(std::size_t layer,
 }
 
 void TrainDisplay::show_layer(std::size_t layer, const LayerParameters& parameters) {
-    say("      {:>{}}  {}{}", "", std::to_string(job_.train.steps).size(),
-        job_.network.layers.size() == 1 ? "" : fmt::format("layer {}: ", layer + 1),
-        shown_parameters(parameters, template_name(layer, parameters), 160));
+    for (const LayerParameters& expert : experts_of(parameters)) {
+        say("      {:>{}}  {}{}", "", std::to_string(job_.train.steps).size(),
+            job_.network.layers.size() == 1 ? "" : fmt::format("layer {}: ", layer + 1),
+            shown_parameters(expert, template_name(layer, expert), 160));
+    }
 }
 
 void TrainDisplay::evaluated_dev(const TrainState& state, const DevResult& dev, bool is_best) {
@@ -116,7 +131,9 @@ void TrainDisplay::evaluated_dev(const TrainState& state, const DevResult& dev, 
     const NetworkParameters& best = state.best[0].parameters;
     // Before the first step they are the job's own prompts.
     for (std::size_t l = 0; l < best.size() && state.steps_done > 0; ++l) {
-        if (l >= shown_.size() || shown_[l] != best[l]) show_layer(l, best[l]);
+        if (l >= shown_.size() || experts_of(shown_[l]) != experts_of(best[l])) {
+            show_layer(l, best[l]);
+        }
     }
     shown_ = best;
 }
@@ -125,7 +142,8 @@ void TrainDisplay::stepped(const StepRecord& record, const TrainState& state, do
     clear_bar();
     const auto width = std::to_string(job_.train.steps).size();
     const bool is_deep = state.current.size() > 1;
-    if (is_deep) {
+    const bool has_parts = is_deep || !record.mixtures.empty();
+    if (has_parts) {
         say("step {:>{}}  {}{} calls, {:.1f} s", state.steps_done, width,
             record.nothing_to_learn ? "no error in the batch, nothing to learn; " : "",
             grouped(record.usage.calls), seconds);
@@ -139,8 +157,9 @@ void TrainDisplay::stepped(const StepRecord& record, const TrainState& state, do
             layer.chosen == 0 ? "kept at"
                               : fmt::format("replaced ({})", printable(kept.origin, 60)),
             layer.scores[layer.chosen].mean());
-        if (is_deep) {
-            say("      {:>{}}  layer {}: {}", "", width, layer.layer + 1, compared);
+        if (has_parts) {
+            say("      {:>{}}  layer {}{}: {}", "", width, layer.layer + 1,
+                owned_text(record, layer), compared);
         } else {
             say("step {:>{}}  {}, {} calls, {:.1f} s", state.steps_done, width, compared,
                 grouped(record.usage.calls), seconds);
@@ -150,7 +169,7 @@ void TrainDisplay::stepped(const StepRecord& record, const TrainState& state, do
     for (const LayerRecord& layer : record.layers) {
         if (layer.chosen == 0) continue;
         show_layer(layer.layer, layer.chosen_parameters());
-        shown_[layer.layer] = layer.chosen_parameters();
+        shown_[layer.layer] = state.current[layer.layer];
     }
 }
 
@@ -163,7 +182,11 @@ void TrainDisplay::finished(const TrainOutcome& outcome) {
     clear_bar();
     for (std::size_t l = 0; l < outcome.parameters.size(); ++l) {
         const LayerParameters& layer = outcome.parameters[l];
-        say("prompt {}: {}", l + 1, shown_parameters(layer, template_name(l, layer), 400));
+        for (std::size_t e = 0; e < expert_count(layer); ++e) {
+            const LayerParameters expert = expert_of(layer, e);
+            say("{}: {}", prompt_label(layer, l, e),
+                shown_parameters(expert, template_name(l, expert), 400));
+        }
     }
     if (outcome.test) {
         say("test, initial prompt: {}", describe(*outcome.test_initial));

@@ -29,7 +29,7 @@ class TrainDisplay : public TrainObserver {
     /// How many replies of model servers the journal holds.
     void holds(std::int64_t replies);
     /// Examples are chosen by an embedding; what makes it.
-    void shows_nearest(const std::string& embedding) const;
+    void embeds_by(const std::string& embedding) const;
     void resumed(const TrainState& state, const std::vector<std::string>& skipped) override;
     void evaluated_dev(const TrainState& state, const DevResult& dev, bool is_best) override;
     void stepped(const StepRecord& record, const TrainState& state, double seconds) override;

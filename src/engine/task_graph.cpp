@@ -43,6 +43,7 @@ void TaskGraph::complete(TaskId id, TaskResult result) {
     Entry& entry = entries_[id];
     DLN_ASSERT(!entry.is_complete, "task {} completes twice", id);
     entry.result = std::move(result);
+    if (entry.task.finish) entry.task.finish(entry.result);
     entry.is_complete = true;
     ++completed_;
     for (const TaskId waiting : entry.needed_by) {

@@ -268,6 +268,7 @@ void check_job(Reader& reader, const Job& job) {
     check_trained_layers(reader, job);
     check_word_proposals(reader, job);
     check_latents(reader, job);
+    check_mixtures(reader, job);
 }
 
 }  // namespace dln::job

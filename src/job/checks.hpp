@@ -35,6 +35,9 @@ void check_unique(Reader& reader,
 /// Checks what a job says of latents: that it has some where it does, and that they can be weighted.
 void check_latents(Reader& reader, const Job& job);
 
+/// Checks what a job says of mixture layers, and what goes with them.
+void check_mixtures(Reader& reader, const Job& job);
+
 /// Checks what depends on several sections. Pre: the reader is at the job's root and noted no
 /// fault.
 void check_job(Reader& reader, const Job& job);

@@ -137,6 +137,35 @@ void finish_layer(Reader& reader, const Json& json, LayerSpec& layer) {
     }
 }
 
+Codec<GateFitSpec> gate() {
+    ObjectCodec<GateFitSpec> spec(
+        "gate",
+        "How the gate of a mixture layer is fitted, after each step, to all "
+        "examples seen.");
+    spec.field("l2", &GateFitSpec::l2, number({.high = 1e6, .low_open = true}),
+               "Weight of the penalty on its weights: the smaller, the surer it may be.")
+        .field("iterations", &GateFitSpec::iterations, integer<std::size_t>(1, 100'000),
+               "Steps of the descent.");
+    return spec.build();
+}
+
+Codec<MixtureLayerSpec> mixture() {
+    ObjectCodec<MixtureLayerSpec> spec(
+        "mixture", "Several prompts in one layer, and a gate that chooses by the input.");
+    spec.field(
+            "experts", &MixtureLayerSpec::experts, integer<std::size_t>(1, 64),
+            "Prompts of the layer, each with a template and words of its own; 1 is a plain layer. "
+            "They begin as `prompts`, which are repeated where there are fewer.")
+        .field("prediction", &MixtureLayerSpec::prediction,
+               choice<MixturePrediction>(
+                   {{MixturePrediction::best, "best"}, {MixturePrediction::mixture, "mixture"}}),
+               "`best`: the expert answers that the gate finds most probable; `mixture`: class "
+               "probabilities are the mean over the experts, by the gate's (last layer, jobs with "
+               "classes).")
+        .field("gate", &MixtureLayerSpec::gate, gate(), "How the gate is fitted.");
+    return spec.build();
+}
+
 Codec<LayerSpec> layer() {
     ObjectCodec<LayerSpec> spec(
         "layer", "One language-model call: a template rendered with (prompt, input).");
@@ -169,7 +198,9 @@ Codec<LayerSpec> layer() {
                "Texts before which generation ends.")
         .field("residual", &LayerSpec::residual, nullable(text()),
                "Template of what the next layer sees, with `{{input}}` and `{{output}}` (needed); "
-               "absent: the output alone.");
+               "absent: the output alone.")
+        .field("mixture", &LayerSpec::mixture, mixture(),
+               "Several prompts, and a gate over the input's `embedding` that chooses among them.");
     return spec.build(finish_layer);
 }
 
@@ -238,9 +269,11 @@ Codec<Job> whole_job() {
                "The backward model: the one that writes proposals and posterior samples, and that "
                "`log_q` is scored by. It has the fields of `backend`, with defaults of their own.",
                {.default_text = "none: `backend` does both"})
-        .field("embedding", &Job::embedding, nullable(embedding_fields()),
-               "What `few_shot_choice` `nearest` measures nearness by.",
-               {.default_text = "none, or n-grams where it is needed"})
+        .field(
+            "embedding", &Job::embedding, nullable(embedding_fields()),
+            "What `few_shot_choice` `nearest` measures nearness by, and what the gates of mixture "
+            "layers see.",
+            {.default_text = "none, or n-grams where it is needed"})
         .field("budget", &Job::budget, budget_fields(), "What the run may use in all.");
     return spec.build(finish_job);
 }

@@ -1,5 +1,7 @@
 #include "dln/job/job.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "dln/digest/sha256.hpp"
@@ -47,10 +49,14 @@ bool uses_servers(const Job& job) {
 }
 
 bool embeds_by_servers(const Job& job) {
-    return nearest_shown(job) > 0 && job.embedding->kind == EmbeddingKind::http;
+    return embeds_inputs(job) && job.embedding->kind == EmbeddingKind::http;
 }
 
 bool has_journal(const Job& job) { return uses_servers(job) || embeds_by_servers(job); }
+
+bool has_mixtures(const Job& job) { return std::ranges::any_of(job.network.layers, is_mixture); }
+
+bool embeds_inputs(const Job& job) { return nearest_shown(job) > 0 || has_mixtures(job); }
 
 std::size_t nearest_shown(const Job& job) {
     const LayerSpec& last = job.network.layers.back();
@@ -106,6 +112,7 @@ nlohmann::ordered_json job_identity(const Job& job) {
     if (!job.embedding) identity.erase("embedding");
     for (auto& layer : identity["network"]["layers"]) {
         if (layer["words"].empty()) layer.erase("words");
+        if (layer["mixture"]["experts"] == 1) layer.erase("mixture");
     }
     // A penalty that falls to 0 over the steps depends on how many there are.
     if (!job.train.logp_penalty_decay) identity["train"].erase("steps");

@@ -230,8 +230,17 @@ std::size_t Network::class_index(std::string_view target) const {
 NetworkParameters Network::initial_parameters() const {
     NetworkParameters parameters;
     for (const Layer& layer : layers_) {
-        parameters.push_back({layer.spec.prompts.front(), 0, initial_words(layer.spec)});
+        parameters.push_back(dln::initial_parameters(layer.spec));
     }
+    return parameters;
+}
+
+LayerParameters initial_parameters(const LayerSpec& layer) {
+    const auto expert = [&layer](std::size_t e) -> LayerParameters {
+        return {layer.prompts[e % layer.prompts.size()], 0, initial_words(layer)};
+    };
+    LayerParameters parameters = expert(0);
+    for (std::size_t e = 1; e < layer.mixture.experts; ++e) parameters.others.push_back(expert(e));
     return parameters;
 }
 

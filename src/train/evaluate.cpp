@@ -8,6 +8,8 @@
 #include "dln/error.hpp"
 #include "dln/network/scores.hpp"
 
+#include "train/routes.hpp"
+
 namespace dln {
 namespace {
 
@@ -99,7 +101,11 @@ Measure measure_for_evaluation(const Network& network) {
 TaskId add_evaluation(TaskGraph& graph,
                       const Network& network,
                       EvaluateUnit what,
+                      const InputEmbeddings* inputs,
                       std::vector<TaskId> needs) {
+    if (is_routed(what.parameters)) {
+        return add_routed_evaluation(graph, network, std::move(what), inputs, std::move(needs));
+    }
     const std::size_t classes = network.classes().size();
     const std::size_t cells = what.examples.size() * cells_an_example(what.measure, classes);
     const std::size_t block = network.scoring().block;
@@ -193,10 +199,11 @@ std::vector<ExampleOutcome> read_outcomes(const Network& network,
 
 EvaluationTasks add_calibrated_evaluation(TaskGraph& graph,
                                           const Network& network,
-                                          EvaluateUnit what) {
+                                          EvaluateUnit what,
+                                          const InputEmbeddings* inputs) {
     const std::optional<TaskId> content_free =
         add_content_free(graph, network, what.parameters.back());
-    return {.examples = add_evaluation(graph, network, std::move(what)),
+    return {.examples = add_evaluation(graph, network, std::move(what), inputs),
             .content_free = content_free};
 }
 
@@ -229,7 +236,8 @@ std::vector<Evaluation> evaluate_split(Engine& engine,
                                        const std::vector<Dataset>& splits,
                                        std::size_t split,
                                        const std::vector<NetworkParameters>& parameters,
-                                       std::uint64_t step) {
+                                       std::uint64_t step,
+                                       const InputEmbeddings* inputs) {
     TaskGraph graph;
     const Measure measure = measure_for_evaluation(network);
     const std::vector<std::uint64_t> examples = all_examples(splits[split]);
@@ -241,7 +249,8 @@ std::vector<Evaluation> evaluate_split(Engine& engine,
                                                    .split = split,
                                                    .examples = examples,
                                                    .step = step,
-                                                   .want_texts = false}));
+                                                   .want_texts = false},
+                                                  inputs));
     }
     engine.run(graph);
     std::vector<Evaluation> evaluations;

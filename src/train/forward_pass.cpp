@@ -28,7 +28,8 @@ void ForwardPass::ask() {
                           .step = static_cast<std::uint64_t>(record_.step),
                           .want_texts = depth_ > 1 || measure_ == Measure::correct};
         for (const std::size_t i : group.positions) unit.examples.push_back(record_.batch[i]);
-        tasks_.push_back(add_evaluation(graph_, context_.network, std::move(unit)));
+        tasks_.push_back(
+            add_evaluation(graph_, context_.network, std::move(unit), context_.inputs));
     }
 }
 

@@ -187,15 +187,19 @@ double penalty_factor(double factor, bool decays, std::int64_t step, std::int64_
 
 CandidateScore score_of(std::size_t candidate,
                         const ExampleValues& values,
-                        std::span<const std::size_t> ranked_on) {
+                        std::span<const std::size_t> ranked_on,
+                        std::span<const double> weights) {
     CandidateScore score{.candidate = candidate};
+    if (!weights.empty()) score.weight = 0;
     for (const std::size_t i : ranked_on) {
-        if (values[i]) {
-            score.sum += to_fixed_point(*values[i]);
-            ++score.scored;
-        } else {
+        if (!values[i]) {
             ++score.failed;
+            continue;
         }
+        const double weight = weights.empty() ? 1.0 : weights[i];
+        score.sum += to_fixed_point(weight * *values[i]);
+        if (score.weight) *score.weight += to_fixed_point(weight);
+        ++score.scored;
     }
     return score;
 }

@@ -12,14 +12,14 @@ namespace dln {
 LatentSampler::LatentSampler(const TrainContext& context,
                              TaskGraph& graph,
                              const NetworkParameters& incumbent,
-                             const std::vector<std::uint64_t>& batch,
-                             BatchLatents& latents,
+                             StepRecord& record,
                              std::uint64_t step)
     : context_(context),
       graph_(graph),
       incumbent_(incumbent),
-      batch_(batch),
-      latents_(latents),
+      record_(record),
+      batch_(record.batch),
+      latents_(record.latents),
       step_(step),
       classes_(class_names(context.network)) {}
 
@@ -116,6 +116,10 @@ void LatentSampler::take(const Asked& asked, const TaskResult& result, std::size
     }
 }
 
+std::string LatentSampler::prompt_at(std::size_t layer, std::size_t position) const {
+    return expert_of(incumbent_[layer], expert_at(record_, layer, position)).prompt;
+}
+
 GenerateItem LatentSampler::item(std::size_t position,
                                  std::size_t sample,
                                  std::size_t layer) const {
@@ -137,8 +141,8 @@ GenerateItem LatentSampler::item(std::size_t position,
                          .example = batch_[position],
                          .shown = shown(position, latents_.sample(position, sample)),
                          .illustration = {},
-                         .prompt = incumbent_[layer].prompt,
-                         .next_prompt = incumbent_[layer + 1].prompt,
+                         .prompt = prompt_at(layer, position),
+                         .next_prompt = prompt_at(layer + 1, position),
                          .classes = classes_};
     if (context_.posterior.shows_illustration() && batch_.size() > 1) {
         CounterRng random({.seed = input.seed,

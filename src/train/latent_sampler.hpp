@@ -18,12 +18,11 @@ namespace dln {
 
 class LatentSampler {
   public:
-    /// All must outlive this object; samples go into `latents`.
+    /// All must outlive this object; samples go into the record's latents.
     LatentSampler(const TrainContext& context,
                   TaskGraph& graph,
                   const NetworkParameters& incumbent,
-                  const std::vector<std::uint64_t>& batch,
-                  BatchLatents& latents,
+                  StepRecord& record,
                   std::uint64_t step);
 
     /// Samples for the positions of `group`, then calls `done`. With `right_too` false, positions whose answer
@@ -60,6 +59,8 @@ class LatentSampler {
     [[nodiscard]] Asked ask(const Draw& draw, std::size_t layer) const;
     [[nodiscard]] std::vector<TextPlace> places_of(const Asked& asked) const;
     void take(const Asked& asked, const TaskResult& result, std::size_t layer);
+    // The prompt that a layer's forward pass has for an example.
+    [[nodiscard]] std::string prompt_at(std::size_t layer, std::size_t position) const;
     [[nodiscard]] GenerateItem item(std::size_t position,
                                     std::size_t sample,
                                     std::size_t layer) const;
@@ -67,6 +68,7 @@ class LatentSampler {
     const TrainContext& context_;
     TaskGraph& graph_;
     const NetworkParameters& incumbent_;
+    const StepRecord& record_;
     const std::vector<std::uint64_t>& batch_;
     BatchLatents& latents_;
     std::uint64_t step_;

@@ -26,11 +26,6 @@ LayerParameters folded(LayerParameters parameters) {
     return parameters;
 }
 
-void take_words(std::optional<LayerParameters> made, ProposalRecord& proposal) {
-    proposal.parameters = std::move(made);
-    if (proposal.parameters) proposal.prompt = proposal.parameters->prompt;
-}
-
 // Unless one that is as good as the same is there.
 void keep(std::vector<StepCandidate>& candidates, StepCandidate candidate) {
     const LayerParameters like = folded(candidate.parameters);
@@ -69,17 +64,21 @@ LayerSearch::LayerSearch(const TrainContext& context,
 // Candidates that are there before any proposal, in the order that ties are broken in.
 std::vector<StepCandidate> LayerSearch::known_candidates() const {
     const std::size_t l = layer_.layer;
-    const LayerParameters& incumbent = state_.current[l];
+    const LayerParameters incumbent = expert_of(state_.current[l], layer_.expert);
     std::vector<StepCandidate> known;
     keep(known, {incumbent, "incumbent"});
-    for (const Evaluated& entry : state_.memory) keep(known, {entry.parameters[l], "memory"});
+    for (const Evaluated& entry : state_.memory) {
+        keep(known, {expert_of(entry.parameters[l], layer_.expert), "memory"});
+    }
     if (state_.steps_done == 0) {
         for (const std::string& prompt : context_.network.layer(l).prompts) {
             keep(known, {{prompt, incumbent.template_index, incumbent.words}, "initial"});
         }
     }
     // What all templates are worth for this prompt is known from an earlier step: its best is here.
-    if (l < state_.tried_in_templates.size() && state_.tried_in_templates[l] == incumbent.prompt) {
+    const std::size_t place = place_of(state_.current, l, layer_.expert);
+    if (place < state_.tried_in_templates.size() &&
+        state_.tried_in_templates[place] == incumbent.prompt) {
         return known;
     }
     const std::size_t templates = context_.network.layer(l).templates.size();
@@ -103,7 +102,7 @@ std::vector<TaskId> LayerSearch::known_tasks() const {
 }
 
 void LayerSearch::propose(ProposalInput input) {
-    input_ = with_known(std::move(input), context_.network, state_, layer_.layer);
+    input_ = with_known(std::move(input), context_.network, state_, layer_.layer, layer_.expert);
     ask_round();
 }
 
@@ -136,7 +135,7 @@ void LayerSearch::make_proposals(std::size_t first, std::size_t end) {
         proposal.template_name = context_.proposer.template_name(i);
         if (context_.proposer.asks_model(i)) continue;
         if (context_.proposer.changes_words(i)) {
-            take_words(context_.proposer.made_words(input_, i), proposal);
+            proposal.take(context_.proposer.made_words(input_, i));
         } else {
             proposal.prompt = context_.proposer.made_prompt(input_, i);
         }
@@ -208,8 +207,7 @@ void LayerSearch::take_reply(const ProposalRequest& request,
         ProposalRecord& proposal = layer_.proposals[request.proposals[p]];
         proposal.reply = reply;
         if (context_.proposer.changes_words(request.proposals[p])) {
-            take_words(context_.proposer.words_from_reply(input_, request.proposals[p], reply),
-                       proposal);
+            proposal.take(context_.proposer.words_from_reply(input_, request.proposals[p], reply));
         } else if (p < prompts.size()) {
             proposal.prompt = prompts[p];
         }
@@ -368,9 +366,11 @@ std::vector<StepCandidate> LayerSearch::all_candidates() const {
 
 std::vector<CandidateScore> LayerSearch::scores_of(
     const std::vector<StepCandidate>& candidates) const {
+    const std::vector<double> shares = seam_.shares();
     std::vector<CandidateScore> scores;
     for (std::size_t k = 0; k < candidates.size(); ++k) {
-        scores.push_back(score_of(k, seam_.values(candidates[k].parameters), record_.ranked_on));
+        scores.push_back(
+            score_of(k, seam_.values(candidates[k].parameters), record_.ranked_on, shares));
     }
     return scores;
 }
@@ -392,7 +392,7 @@ const StepCandidate& LayerSearch::best_of(const std::vector<StepCandidate>& cand
 void LayerSearch::finish() {
     layer_.candidates = all_candidates();
     layer_.scores = scores_of(layer_.candidates);
-    layer_.chosen = best_of(layer_.candidates, layer_.scores);
+    layer_.chosen = keeps_incumbent_ ? 0 : best_of(layer_.candidates, layer_.scores);
 }
 
 }  // namespace dln

@@ -1,5 +1,5 @@
 #pragma once
-// The search for a better prompt of one layer within a step: known candidates, proposals in one or several
+// The search for a better prompt of one layer, or of one expert of a mixture layer, within a step: known candidates, proposals in one or several
 // rounds, and the choice. Rank 0; declares tasks on the step's graph.
 
 #include <cstddef>
@@ -26,6 +26,9 @@ struct SearchSeam {
     std::function<std::vector<TaskId>(const LayerParameters&)> tasks;
     /// What a candidate is worth. Pre: its tasks are complete, and the samples are weighted.
     std::function<ExampleValues(const LayerParameters&)> values;
+    /// What part of each position counts for the candidates of an expert; empty: all of all. Known when samples are
+    /// weighted.
+    std::function<std::vector<double>()> shares;
     /// The groups of positions that candidates are compared on.
     std::vector<std::pair<std::size_t, std::vector<std::size_t>>> ranked_groups;
 };
@@ -47,6 +50,8 @@ class LayerSearch {
     void propose(ProposalInput input);
     /// The known candidates are scored, and samples weighted: `values` may be used from now on.
     void known_are_scored();
+    /// Nothing of the batch is the expert's own: it keeps its prompt.
+    void keep_incumbent() { keeps_incumbent_ = true; }
     /// Fills in candidates, scores and choice, in an order that has nothing to do with that of arrival.
     void finish();
 
@@ -95,6 +100,7 @@ class LayerSearch {
     LayerRecord& layer_;
     SearchSeam seam_;
     std::size_t rounds_;
+    bool keeps_incumbent_ = false;
     std::size_t round_ = 0;
     bool is_round_open_ = false;  // proposals of the round are not all on their way to scores yet
     bool may_compare_ = false;    // known candidates are scored, and samples weighted

@@ -7,12 +7,16 @@ namespace dln {
 ProposalInput with_known(ProposalInput input,
                          const Network& network,
                          const TrainState& state,
-                         std::size_t layer) {
+                         std::size_t layer,
+                         std::size_t expert) {
     input.layer = layer;
+    input.expert = expert;
     if (layer < state.history.size()) input.history = state.history[layer];
     KnownWords& known = input.words;
-    known.parameters = {state.current[layer]};
-    for (const Evaluated& entry : state.memory) known.parameters.push_back(entry.parameters[layer]);
+    known.parameters = {expert_of(state.current[layer], expert)};
+    for (const Evaluated& entry : state.memory) {
+        known.parameters.push_back(expert_of(entry.parameters[layer], expert));
+    }
     for (const LayerParameters& parameters : known.parameters) {
         if (std::ranges::find(input.prompts, parameters.prompt) == input.prompts.end()) {
             input.prompts.push_back(parameters.prompt);

@@ -9,10 +9,11 @@
 
 namespace dln {
 
-/// `input` with the prompts, words and history that `state` knows of a layer.
+/// `input` with the prompts, words and history that `state` knows of an expert of a layer (0: the only one of most).
 [[nodiscard]] ProposalInput with_known(ProposalInput input,
                                        const Network& network,
                                        const TrainState& state,
-                                       std::size_t layer);
+                                       std::size_t layer,
+                                       std::size_t expert);
 
 }  // namespace dln

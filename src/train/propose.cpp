@@ -54,6 +54,11 @@ std::vector<std::map<std::string, std::string>> history_for(const ProposalInput&
     return entries;
 }
 
+// A layer has a stream for each expert; the first one's is that of a layer without others.
+std::uint64_t stream_layer(const ProposalInput& input) {
+    return input.layer + (input.expert << 16);
+}
+
 std::vector<std::string> instructions_of(const std::vector<std::string>& prompts) {
     std::vector<std::string> instructions;
     for (const std::string& prompt : prompts) {
@@ -159,7 +164,7 @@ std::string Proposer::made_prompt(const ProposalInput& input, std::size_t index)
     const auto stream = [&](RandomRole role) {
         return CounterRng({.seed = input.seed,
                            .step = input.step,
-                           .layer = input.layer,
+                           .layer = stream_layer(input),
                            .role = role,
                            .sample = index});
     };
@@ -189,7 +194,7 @@ std::optional<LayerParameters> Proposer::made_words(const ProposalInput& input,
     // Of one stream a step, so that no proposal repeats one before.
     CounterRng random({.seed = input.seed,
                        .step = input.step,
-                       .layer = input.layer,
+                       .layer = stream_layer(input),
                        .role = RandomRole::proposal_words});
     return changed_words(input.words, place(index).round + 1, random).back();
 }
@@ -256,13 +261,13 @@ std::optional<GenerateItem> Proposer::item(const ProposalInput& input,
     DLN_ASSERT(in.asks_model, "proposal {} ({}) asks no model", index, in.spec.name);
     CounterRng order_rng({.seed = input.seed,
                           .step = input.step,
-                          .layer = input.layer,
+                          .layer = stream_layer(input),
                           .role = RandomRole::proposal_order,
                           .sample = index});
     const std::vector<std::size_t> order = order_rng.permutation(input.batch.size());
     CounterRng sampling({.seed = input.seed,
                          .step = input.step,
-                         .layer = input.layer,
+                         .layer = stream_layer(input),
                          .role = RandomRole::proposal_sampling,
                          .sample = index});
     const std::uint64_t seed = sampling.next();

@@ -24,18 +24,37 @@ std::string dump(const Json& value, int indent) {
     return value.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
+Json layer_json(const LayerSpec& spec, const LayerParameters& parameters) {
+    Json layer;
+    layer["prompt"] = parameters.prompt;
+    layer["template"] = spec.templates[parameters.template_index].name;
+    for (std::size_t w = 0; w < spec.words.size(); ++w) {
+        layer["words"][spec.words[w].name] = parameters.words.at(w);
+    }
+    return layer;
+}
+
+// The first expert of a mixture layer stands where other layers have their prompt, all of them below "experts".
 Json layers_json(const Job& job, const NetworkParameters& parameters) {
     Json layers = Json::array();
     for (std::size_t l = 0; l < parameters.size(); ++l) {
         const LayerSpec& spec = job.network.layers[l];
-        Json& layer = layers.emplace_back();
-        layer["prompt"] = parameters[l].prompt;
-        layer["template"] = spec.templates[parameters[l].template_index].name;
-        for (std::size_t w = 0; w < spec.words.size(); ++w) {
-            layer["words"][spec.words[w].name] = parameters[l].words.at(w);
+        Json& layer = layers.emplace_back(layer_json(spec, parameters[l]));
+        if (parameters[l].others.empty()) continue;
+        for (const LayerParameters& expert : experts_of(parameters[l])) {
+            layer["experts"].push_back(layer_json(spec, expert));
         }
     }
     return layers;
+}
+
+// What predicting needs beside the prompts.
+void add_gates(const NetworkParameters& parameters, Json& layers) {
+    for (std::size_t l = 0; l < parameters.size(); ++l) {
+        const Gate& gate = parameters[l].gate;
+        if (!gate.is_fitted()) continue;
+        layers[l]["gate"] = {{"bias", gate.bias}, {"weights", gate.weights}};
+    }
 }
 
 Json dev_json(const DevResult& dev) {
@@ -113,6 +132,28 @@ std::vector<std::string> parse_words(const Json& layer,
     return words;
 }
 
+// The gate in a layer of a prompts file, which `place` names; none: it was not fitted yet.
+Gate parse_gate(const Json& layer, const std::string& place, std::size_t experts) {
+    if (!layer.contains("gate")) return {};
+    const auto numbers = [&](const char* name) {
+        const Json list = layer["gate"].is_object() ? layer["gate"].value(name, Json()) : Json();
+        const auto is_number = [](const Json& value) { return value.is_number(); };
+        if (!list.is_array() || !std::ranges::all_of(list, is_number)) {
+            throw UsageError(fmt::format(
+                "{}/gate/{}: no list of numbers. Expected what dln train wrote", place, name));
+        }
+        return list.get<std::vector<double>>();
+    };
+    Gate gate{.bias = numbers("bias"), .weights = numbers("weights")};
+    if (gate.bias.size() != experts || gate.weights.size() % experts != 0) {
+        throw UsageError(fmt::format(
+            "{}/gate: {} numbers in \"bias\" and {} in \"weights\" for {} experts. Expected one "
+            "each in the first, and as many for each in the second",
+            place, gate.bias.size(), gate.weights.size(), experts));
+    }
+    return gate;
+}
+
 }  // namespace
 
 const NetworkParameters& best_parameters(const TrainState& state) {
@@ -136,6 +177,7 @@ std::string prompts_json(const Job& job, const TrainState& state) {
               {"job", job.name},
               {"steps_done", state.steps_done},
               {"layers", layers_json(job, best_parameters(state))}};
+    add_gates(best_parameters(state), json["layers"]);
     if (!state.best.empty()) {
         const DevResult& dev = state.best.front().dev;
         json["dev"] = dev_json(dev);
@@ -191,24 +233,45 @@ NetworkParameters parse_prompts(const std::string& text, const std::string& path
                                json["layers"].size(), json["layers"].size() == 1 ? "" : "s",
                                specs.size()));
     }
-    NetworkParameters parameters;
-    for (std::size_t l = 0; l < specs.size(); ++l) {
-        const Json& layer = json["layers"][l];
+    const auto parse_layer = [&](const Json& layer, const std::string& at,
+                                 std::size_t l) -> LayerParameters {
         if (!layer.is_object() || !layer.contains("prompt") || !layer["prompt"].is_string() ||
             !layer.contains("template") || !layer["template"].is_string()) {
-            throw fail(fmt::format("/layers/{}: needs \"prompt\" and \"template\", both texts", l));
+            throw fail(fmt::format("{}: needs \"prompt\" and \"template\", both texts", at));
         }
         const auto name = layer["template"].get<std::string>();
         std::vector<std::string> known;
         for (const TemplateSpec& in : specs[l].templates) known.push_back(in.name);
         const auto found = std::ranges::find(known, name);
         if (found == known.end()) {
-            throw fail(fmt::format("/layers/{}/template: the job has no template \"{}\"", l,
+            throw fail(fmt::format("{}/template: the job has no template \"{}\"", at,
                                    printable(name, 60)));
         }
-        parameters.push_back(
-            {layer["prompt"].get<std::string>(), static_cast<std::size_t>(found - known.begin()),
-             parse_words(layer, fmt::format("{}: /layers/{}", path, l), specs[l])});
+        return {layer["prompt"].get<std::string>(), static_cast<std::size_t>(found - known.begin()),
+                parse_words(layer, fmt::format("{}: {}", path, at), specs[l])};
+    };
+    NetworkParameters parameters;
+    for (std::size_t l = 0; l < specs.size(); ++l) {
+        const Json& layer = json["layers"][l];
+        const std::string at = fmt::format("/layers/{}", l);
+        parameters.push_back(parse_layer(layer, at, l));
+        const Json experts = layer.value("experts", Json::array());
+        const std::size_t count = experts.is_array() && !experts.empty() ? experts.size() : 1;
+        if (count != specs[l].mixture.experts) {
+            throw fail(fmt::format("{}/experts: {} expert{}, the job's layer has {}", at, count,
+                                   count == 1 ? "" : "s", specs[l].mixture.experts));
+        }
+        for (std::size_t e = 0; count > 1 && e < count; ++e) {
+            LayerParameters expert =
+                parse_layer(experts[e], fmt::format("{}/experts/{}", at, e), l);
+            if (e == 0) {
+                set_expert(parameters[l], 0, expert);
+            } else {
+                parameters[l].others.push_back(std::move(expert));
+            }
+        }
+        if (count > 1)
+            parameters[l].gate = parse_gate(layer, fmt::format("{}: {}", path, at), count);
     }
     return parameters;
 }

@@ -8,7 +8,8 @@ namespace dln {
 
 double CandidateScore::mean() const {
     if (scored == 0) return std::numeric_limits<double>::quiet_NaN();
-    return from_fixed_point(sum) / static_cast<double>(scored);
+    return from_fixed_point(sum) /
+           (weight ? from_fixed_point(*weight) : static_cast<double>(scored));
 }
 
 std::size_t select_best(std::span<const CandidateScore> table,

@@ -9,88 +9,12 @@
 #include "dln/error.hpp"
 
 #include "train/class_rows.hpp"
+#include "train/parameters_document.hpp"
 
 namespace dln {
 namespace {
 
 constexpr const char* kDevPrior = "/dev_class_log_prior";
-constexpr const char* kWords = "/words";
-constexpr const char* kWordLayers = "/word_layers";
-
-// Only jobs with words have any: [network, word], and the layer of each word.
-void write_words(const std::vector<NetworkParameters>& networks,
-                 const std::string& path,
-                 StepDocument& document) {
-    if (networks.empty()) return;
-    std::vector<std::int64_t> layers;
-    for (std::size_t l = 0; l < networks.front().size(); ++l) {
-        layers.insert(layers.end(), networks.front()[l].words.size(), static_cast<std::int64_t>(l));
-    }
-    if (layers.empty()) return;
-    std::vector<std::string> words;
-    for (const NetworkParameters& network : networks) {
-        for (const LayerParameters& layer : network) {
-            words.insert(words.end(), layer.words.begin(), layer.words.end());
-        }
-    }
-    document.arrays[path + kWords] = Array::table(networks.size(), layers.size(), std::move(words));
-    document.arrays[path + kWordLayers] = Array::list(std::move(layers));
-}
-
-void read_words(const std::string& path,
-                const StepDocument& document,
-                std::vector<NetworkParameters>& networks) {
-    if (!document.contains(path + kWords)) return;
-    const auto& words = document.texts(path + kWords);
-    const auto& layers = document.integers(path + kWordLayers);
-    if (words.size() != networks.size() * layers.size()) {
-        throw CheckpointError(fmt::format("{}: tables of different lengths", path + kWords));
-    }
-    for (std::size_t i = 0; i < words.size(); ++i) {
-        NetworkParameters& network = networks[i / layers.size()];
-        const auto layer = static_cast<std::size_t>(layers[i % layers.size()]);
-        if (layer >= network.size()) {
-            throw CheckpointError(fmt::format("{}: no such layer", path + kWordLayers));
-        }
-        network[layer].words.push_back(words[i]);
-    }
-}
-
-// Parameters of several networks as tables [network, layer].
-void write_parameters(const std::vector<NetworkParameters>& networks,
-                      const std::string& path,
-                      StepDocument& document) {
-    std::vector<std::string> prompts;
-    std::vector<std::int64_t> templates;
-    for (const NetworkParameters& network : networks) {
-        for (const LayerParameters& layer : network) {
-            prompts.push_back(layer.prompt);
-            templates.push_back(static_cast<std::int64_t>(layer.template_index));
-        }
-    }
-    const std::size_t depth = networks.empty() ? 0 : networks.front().size();
-    document.arrays[path + "/prompt"] = Array::table(networks.size(), depth, std::move(prompts));
-    document.arrays[path + "/template"] =
-        Array::table(networks.size(), depth, std::move(templates));
-    write_words(networks, path, document);
-}
-
-std::vector<NetworkParameters> read_parameters(const std::string& path,
-                                               const StepDocument& document) {
-    const Array& shape = document.at(path + "/prompt");
-    const std::vector<std::string>& prompts = document.texts(path + "/prompt");
-    const std::vector<std::int64_t>& templates = document.integers(path + "/template");
-    if (shape.shape.size() != 2 || prompts.size() != templates.size()) {
-        throw CheckpointError(fmt::format("{}: not a table of parameters", path));
-    }
-    std::vector<NetworkParameters> networks(shape.shape[0]);
-    const std::size_t depth = shape.shape[1];
-    for (std::size_t i = 0; i < prompts.size(); ++i) {
-        networks[i / depth].push_back({prompts[i], static_cast<std::size_t>(templates[i])});
-    }
-    read_words(path, document, networks);
-    return networks;
-}
 
 void write_evaluated(const std::vector<Evaluated>& entries,
                      const std::string& path,
@@ -175,6 +99,42 @@ void read_history(TrainState& state, const StepDocument& document) {
     }
 }
 
+// One entry an example seen.
+void write_responsibilities(const TrainState& state, StepDocument& document) {
+    for (const auto& [layer, seen] : state.responsibilities) {
+        std::vector<std::int64_t> examples;
+        std::vector<double> shares;
+        for (const auto& [example, own] : seen) {
+            examples.push_back(static_cast<std::int64_t>(example));
+            shares.insert(shares.end(), own.begin(), own.end());
+        }
+        const std::string at = mixture_path("state", layer);
+        const std::size_t count = examples.size();
+        document.arrays[at + "/examples"] = Array::list(std::move(examples));
+        document.arrays[at + "/responsibilities"] =
+            Array::table(count, expert_count(state.current[layer]), std::move(shares));
+    }
+}
+
+void read_responsibilities(TrainState& state, const StepDocument& document) {
+    for (std::size_t l = 0; l < state.current.size(); ++l) {
+        const std::string at = mixture_path("state", l);
+        if (!document.contains(at + "/examples")) continue;
+        const auto& examples = document.integers(at + "/examples");
+        const auto& shares = document.reals(at + "/responsibilities");
+        const std::size_t experts = expert_count(state.current[l]);
+        if (shares.size() != examples.size() * experts) {
+            throw CheckpointError(fmt::format("{}: tables of different lengths", at));
+        }
+        Responsibilities& seen = state.responsibilities[l];
+        for (std::size_t i = 0; i < examples.size(); ++i) {
+            const auto first = shares.begin() + static_cast<std::ptrdiff_t>(i * experts);
+            seen[static_cast<std::uint64_t>(examples[i])].assign(
+                first, first + static_cast<std::ptrdiff_t>(experts));
+        }
+    }
+}
+
 // For what older programs did not write.
 std::int64_t integer_or_zero(const std::string& path, const StepDocument& document) {
     return document.contains(path) ? document.integer(path) : 0;
@@ -214,6 +174,12 @@ bool is_better(const DevResult& a, const DevResult& b, Objective objective) {
         return std::tie(a.right, a.log_likelihood_sum) > std::tie(b.right, b.log_likelihood_sum);
     }
     return std::tie(a.log_likelihood_sum, a.right) > std::tie(b.log_likelihood_sum, b.right);
+}
+
+std::size_t place_of(const NetworkParameters& parameters, std::size_t layer, std::size_t expert) {
+    std::size_t place = expert;
+    for (std::size_t l = 0; l < layer; ++l) place += expert_count(parameters[l]);
+    return place;
 }
 
 void note_tried(std::vector<TriedPrompt>& history, const TriedPrompt& tried, std::size_t capacity) {
@@ -261,6 +227,7 @@ void write_state(const TrainState& state, StepDocument& document) {
     write_evaluated(state.memory, "state/memory", document);
     arrays["state/tried_in_templates"] = Array::list(state.tried_in_templates);
     write_history(state, document);
+    write_responsibilities(state, document);
     arrays["state/without_gain"] = Array::scalar(state.without_gain);
     arrays["state/noise_floor"] = Array::scalar(state.noise_floor);
     write_usage(state.usage, "state/", "timing/", document);
@@ -281,6 +248,7 @@ TrainState read_state(const StepDocument& document) {
     state.memory = read_evaluated("state/memory", document);
     state.tried_in_templates = document.texts("state/tried_in_templates");
     read_history(state, document);
+    read_responsibilities(state, document);
     state.without_gain = document.integer("state/without_gain");
     state.noise_floor = document.real("state/noise_floor");
     state.usage = read_usage("state/", "timing/", document);

@@ -10,8 +10,10 @@
 #include "dln/error.hpp"
 
 #include "train/forward_pass.hpp"
+#include "train/gates.hpp"
 #include "train/latent_sampler.hpp"
 #include "train/layer_search.hpp"
+#include "train/step_outcome.hpp"
 #include "train/step_scores.hpp"
 #include "train/step_values.hpp"
 
@@ -32,10 +34,11 @@ class Step {
             BatchLatents(positions, depth_ == 1 ? 1 : posterior().samples, depth_ - 1);
         record_.error_factor = penalty_factor(job().logp_penalty, job().logp_penalty_decay,
                                               state.steps_done, job().steps);
+        record_.mixtures = ask_gates(context, state.current, record_.batch);
         make_groups();
         const auto step = static_cast<std::uint64_t>(state.steps_done);
         forward_.emplace(context, graph_, state.current, groups_, record_);
-        sampler_.emplace(context, graph_, state.current, record_.batch, record_.latents, step);
+        sampler_.emplace(context, graph_, state.current, record_, step);
         scores_.emplace(context, graph_, state.current, record_.batch, groups_, record_.latents,
                         step);
         values_.emplace(context, state, *scores_, *sampler_, record_);
@@ -60,55 +63,47 @@ class Step {
     [[nodiscard]] const TrainSpec& job() const { return context_.job.train; }
     [[nodiscard]] const PosteriorSpec& posterior() const { return job().posterior; }
     [[nodiscard]] bool needs_terms() const { return depth_ > 1 && values_->needs_terms(); }
-    // With held-out ranking the first half of the batch makes proposals and the second ranks them. A network
-    // with latents works in blocks, whose later requests wait for nothing but their own earlier ones; so does a race.
     void make_groups() {
-        const std::size_t count = record_.batch.size();
-        shown_count_ = job().held_out_ranking && count >= 2 ? count / 2 : count;
-        const std::size_t first_ranked = shown_count_ == count ? 0 : shown_count_;
-        for (std::size_t i = first_ranked; i < count; ++i) record_.ranked_on.push_back(i);
-        const bool races = job().select == SelectMode::racing;
-        const std::size_t block = races         ? job().racing_block
-                                  : depth_ == 1 ? count
-                                                : context_.network.scoring().block;
-        for (std::size_t first = 0; first < count;) {
-            const std::size_t limit = first < first_ranked ? first_ranked : count;
-            PositionGroup group{.positions = {}, .ranked = first >= first_ranked};
-            for (const std::size_t end = std::min(first + block, limit); first < end; ++first) {
-                group.positions.push_back(first);
-            }
-            groups_.push_back(std::move(group));
+        PositionGroups made = position_groups(context_.job, record_.batch.size());
+        groups_ = std::move(made.all);
+        shown_count_ = made.shown;
+        for (const PositionGroup& group : groups_) {
+            if (!group.ranked) continue;
+            record_.ranked_on.insert(record_.ranked_on.end(), group.positions.begin(),
+                                     group.positions.end());
         }
         is_sampled_.resize(groups_.size(), false);
         is_released_.resize(groups_.size(), false);
     }
 
-    [[nodiscard]] std::vector<std::pair<std::size_t, std::vector<std::size_t>>> ranked_groups()
-        const {
-        std::vector<std::pair<std::size_t, std::vector<std::size_t>>> ranked;
-        for (std::size_t g = 0; g < groups_.size(); ++g) {
-            if (groups_[g].ranked) ranked.emplace_back(g, groups_[g].positions);
-        }
-        return ranked;
-    }
-
+    // One a trained layer, or one for each of its experts.
     void make_searches() {
-        record_.layers.reserve(depth_);
+        std::size_t count = 0;
+        for (const LayerParameters& layer : state_.current) count += expert_count(layer);
+        record_.layers.reserve(count);
         for (std::size_t l = 0; l < depth_; ++l) {
             if (!context_.network.layer(l).train) continue;
-            record_.layers.push_back({.layer = l});
-            searches_.emplace_back(
-                context_, state_, graph_, record_, record_.layers.back(),
-                SearchSeam{
-                    .ask = [this, l](const LayerParameters& it) { scores_->ask(l, it); },
-                    .ask_on = [this, l](const LayerParameters& it,
-                                        std::size_t group) { scores_->ask_on(l, it, group); },
-                    .tasks = [this, l](const LayerParameters& it) { return scores_->tasks(l, it); },
-                    .values = [this,
-                               l](const LayerParameters& it) { return values_->values(l, it); },
-                    .ranked_groups = ranked_groups()},
-                l + 1 < depth_ ? job().hidden_steps : 1);
+            for (std::size_t e = 0; e < expert_count(state_.current[l]); ++e) {
+                record_.layers.push_back({.layer = l, .expert = e});
+                searches_.emplace_back(context_, state_, graph_, record_, record_.layers.back(),
+                                       seam_of(l, e), l + 1 < depth_ ? job().hidden_steps : 1);
+            }
         }
+    }
+
+    [[nodiscard]] SearchSeam seam_of(std::size_t l, std::size_t e) {
+        return {
+            .ask = [this, l](const LayerParameters& it) { scores_->ask(l, it); },
+            .ask_on = [this, l](const LayerParameters& it,
+                                std::size_t group) { scores_->ask_on(l, it, group); },
+            .tasks = [this, l](const LayerParameters& it) { return scores_->tasks(l, it); },
+            .values = [this, l, e](const LayerParameters& it) { return values_->values(l, e, it); },
+            .shares =
+                [this, l, e] {
+                    const MixtureRecord* const mixture = mixture_of(record_, l);
+                    return mixture == nullptr ? std::vector<double>() : mixture->shares_of(e);
+                },
+            .ranked_groups = ranked_of(groups_)};
     }
 
     // Runs `what` when `needs` are complete. Whatever needs the task that is returned runs after it.
@@ -125,7 +120,8 @@ class Step {
 
     void ask_forward() {
         forward_->ask();
-        const auto content_free = scores_->ask_content_free(depth_ - 1, state_.current.back());
+        const auto content_free =
+            scores_->ask_content_free(depth_ - 1, expert_of(state_.current.back(), 0));
         for (std::size_t g = 0; g < groups_.size(); ++g) {
             std::vector<TaskId> needs{forward_->tasks()[g]};
             if (forward_->needs_whole_batch()) needs = forward_->tasks();
@@ -139,13 +135,16 @@ class Step {
 
     void ask_known() {
         if (needs_terms()) {
-            scores_->ask(depth_ - 1, state_.current.back(), true);
+            scores_->ask_experts(depth_ - 1, state_.current.back());
             for (std::size_t l = 0; values_->counts_prior() && l + 1 < depth_; ++l) {
-                scores_->ask(l, state_.current[l], true);
+                scores_->ask_experts(l, state_.current[l]);
             }
             if (posterior().mutual_information) {
-                scores_->ask(scores_->without_residual(), state_.current.back(), true);
+                scores_->ask_experts(scores_->without_residual(), state_.current.back());
             }
+        }
+        for (const MixtureRecord& mixture : record_.mixtures) {
+            scores_->ask_experts(mixture.layer, state_.current[mixture.layer]);
         }
         for (LayerSearch& search : searches_) search.ask_known();
     }
@@ -156,13 +155,56 @@ class Step {
         record_.latents.is_drawn.assign(record_.latents.is_drawn.size(), true);
         record_.latents.has_forward.assign(record_.latents.has_forward.size(), true);
         for (std::size_t g = 0; g < groups_.size(); ++g) {
-            if (groups_[g].ranked && forward_->is_score()) {
+            if (groups_[g].ranked && forward_->is_score() && record_.mixtures.empty()) {
                 scores_->take_over(g, forward_->tasks()[g]);
             }
             scores_->add_group(g);
         }
         values_->weigh();
-        when(searches_.front().known_tasks(), [this] { searches_.front().known_are_scored(); });
+        start_searches(0);
+    }
+
+    // The searches of a layer may compare what is known, as soon as it is scored and, in a mixture layer, shared out.
+    // Pre: samples are weighted.
+    void start_searches(std::size_t layer) {
+        std::vector<TaskId> shared;
+        if (mixture_of(record_, layer) != nullptr) {
+            std::vector<TaskId> needs = scores_->expert_tasks(layer, state_.current[layer]);
+            needs.insert(needs.end(), forward_read_.begin(), forward_read_.end());
+            shared.push_back(when(std::move(needs), [this, layer] { share_out_layer(layer); }));
+        }
+        for (std::size_t s = 0; s < searches_.size(); ++s) {
+            if (record_.layers[s].layer != layer) continue;
+            std::vector<TaskId> needs = searches_[s].known_tasks();
+            needs.insert(needs.end(), shared.begin(), shared.end());
+            when(std::move(needs), [this, s] { searches_[s].known_are_scored(); });
+        }
+    }
+
+    // Each expert learns from the examples that are its own; one that has none stays as it is.
+    void share_out_layer(std::size_t layer) {
+        const auto mixture = std::ranges::find(record_.mixtures, layer, &MixtureRecord::layer);
+        share_out(context_, values_->expert_values(layer), *mixture);
+        for (std::size_t s = 0; s < searches_.size(); ++s) {
+            if (record_.layers[s].layer != layer) continue;
+            const std::size_t expert = record_.layers[s].expert;
+            const bool owns_any = std::ranges::any_of(
+                record_.ranked_on, [&](std::size_t i) { return mixture->owns(expert, i); });
+            if (!owns_any) {
+                searches_[s].keep_incumbent();
+            } else if (!record_.nothing_to_learn) {
+                propose(s);
+            }
+        }
+    }
+
+    void propose(std::size_t s) {
+        const std::size_t layer = record_.layers[s].layer;
+        const std::vector<std::size_t> shown =
+            shown_positions(record_, shown_count_, layer, record_.layers[s].expert);
+        searches_[s].propose(layer + 1 < depth_
+                                 ? hidden_layer_input(context_, record_, shown, layer)
+                                 : last_layer_input(context_, record_, shown, forward_->outputs()));
     }
 
     void forward_done(std::size_t g) {
@@ -185,9 +227,9 @@ class Step {
         // A batch without any error teaches one layer nothing where only accuracy counts.
         record_.nothing_to_learn = all_right && (depth_ > 1 || !counts_log_probs(context_));
         if (record_.nothing_to_learn || record_.layers.empty()) return;
-        if (record_.layers.back().layer + 1 == depth_)
-            searches_.back().propose(
-                last_layer_input(context_, record_, shown_count_, forward_->outputs()));
+        // Those of a mixture layer wait for what tells its experts' examples apart.
+        const bool is_last = record_.layers.back().layer + 1 == depth_;
+        if (is_last && mixture_of(record_, depth_ - 1) == nullptr) propose(searches_.size() - 1);
     }
 
     // ---- latents -------------------------------------------------------------------------------
@@ -243,7 +285,7 @@ class Step {
     [[nodiscard]] std::vector<TaskId> term_tasks() const {
         std::vector<TaskId> tasks = log_q_tasks_;
         const auto add = [&](std::size_t layer, const LayerParameters& incumbent) {
-            const std::vector<TaskId> more = scores_->tasks(layer, incumbent);
+            const std::vector<TaskId> more = scores_->expert_tasks(layer, incumbent);
             tasks.insert(tasks.end(), more.begin(), more.end());
         };
         if (!needs_terms()) return tasks;
@@ -264,11 +306,9 @@ class Step {
         if (!record_.weights.any()) return;
         for (std::size_t s = 0; s < searches_.size(); ++s) {
             const std::size_t layer = record_.layers[s].layer;
-            if (layer + 1 < depth_) {
-                searches_[s].propose(hidden_layer_input(context_, record_, shown_count_, layer));
-            }
-            when(searches_[s].known_tasks(), [this, s] { searches_[s].known_are_scored(); });
+            if (layer + 1 < depth_ && mixture_of(record_, layer) == nullptr) propose(s);
         }
+        for (std::size_t layer = 0; layer < depth_; ++layer) start_searches(layer);
     }
 
     // ---- the end -------------------------------------------------------------------------------
@@ -286,30 +326,14 @@ class Step {
         }
         for (std::size_t s = 0; s < searches_.size(); ++s) {
             searches_[s].finish();
-            LayerRecord& layer = record_.layers[s];
-            const bool is_last = layer.layer + 1 == depth_;
-            for (const StepCandidate& candidate : layer.candidates) {
-                layer.tables.push_back(scores_->table(layer.layer, candidate.parameters));
-                if (scores_->is_calibrated(layer.layer)) {
-                    layer.class_log_probs.push_back(
-                        scores_->classes(layer.layer, candidate.parameters));
-                    layer.class_log_priors.push_back(
-                        scores_->class_prior(layer.layer, candidate.parameters));
-                }
-                if (is_last && job().trust_factor > 0.0) {
-                    layer.divergence.push_back(values_->divergence(candidate.parameters));
-                }
-                if (!is_last && job().logp_penalty > 0.0) {
-                    layer.error_scores.push_back(
-                        values_->error_scores(layer.layer, candidate.parameters));
-                }
-            }
+            values_->fill_in(record_.layers[s]);
         }
     }
 
     void keep_incumbents() {
         for (LayerRecord& layer : record_.layers) {
-            layer.candidates = {{state_.current[layer.layer], "incumbent"}};
+            layer.candidates = {
+                {expert_of(state_.current[layer.layer], layer.expert), "incumbent"}};
             layer.tables = {ScoreTable(record_.batch.size(), record_.latents.samples)};
             layer.scores = {CandidateScore{}};
         }
@@ -327,15 +351,7 @@ class Step {
         }
         add(forward_->tasks());
         add(scores_->all_tasks());
-        // The order of tasks is that of arrival, which must not show: the first of all failures by its text.
-        for (const TaskId task : tasks) {
-            const TaskResult& result = graph_.result(task);
-            record_.usage += result.usage;
-            record_.failures += result.failures;
-            std::string& first = record_.first_failure;
-            const std::string& other = result.first_failure;
-            if (!other.empty() && (first.empty() || other < first)) first = other;
-        }
+        add_usage(graph_, tasks, record_);
     }
 
     const TrainContext& context_;
@@ -364,12 +380,6 @@ class Step {
 
 StepRecord run_step(const TrainContext& context, const TrainState& state) {
     return Step(context, state).run();
-}
-
-NetworkParameters chosen_parameters(const StepRecord& record, const NetworkParameters& current) {
-    NetworkParameters chosen = current;
-    for (const LayerRecord& layer : record.layers) chosen[layer.layer] = layer.chosen_parameters();
-    return chosen;
 }
 
 }  // namespace dln

@@ -124,8 +124,26 @@ void write_candidates(const LayerRecord& layer, const std::string& at, StepDocum
     document.arrays[at + "/candidates/scored"] = Array::list(std::move(scored));
 }
 
-void write_layer(const LayerRecord& layer, StepDocument& document) {
+// Experts stand below their layer.
+std::string path_of(const StepRecord& record, const LayerRecord& layer) {
     const std::string at = fmt::format("step/layers/{}", layer.layer);
+    return mixture_of(record, layer.layer) == nullptr
+               ? at
+               : fmt::format("{}/experts/{}", at, layer.expert);
+}
+
+void write_mixture(const MixtureRecord& mixture, StepDocument& document) {
+    const std::string at = fmt::format("step/layers/{}", mixture.layer);
+    const std::size_t positions = mixture.routed.size();
+    document.arrays[at + "/log_gate"] = Array::table(positions, mixture.experts, mixture.log_gate);
+    document.arrays[at + "/routed"] =
+        Array::list(std::vector<std::int64_t>(mixture.routed.begin(), mixture.routed.end()));
+    if (mixture.responsibilities.empty()) return;
+    document.arrays[at + "/responsibilities"] =
+        Array::table(positions, mixture.experts, mixture.responsibilities);
+}
+
+void write_layer(const LayerRecord& layer, const std::string& at, StepDocument& document) {
     write_proposals(layer, at, document);
     write_candidates(layer, at, document);
     document.arrays[at + "/scores"] = stacked(layer.tables);
@@ -199,7 +217,10 @@ void write_step(const StepRecord& record, StepDocument& document) {
         write_latents(record.latents, document);
         write_weights(record, document);
     }
-    for (const LayerRecord& layer : record.layers) write_layer(layer, document);
+    for (const LayerRecord& layer : record.layers) {
+        write_layer(layer, path_of(record, layer), document);
+    }
+    for (const MixtureRecord& mixture : record.mixtures) write_mixture(mixture, document);
     arrays["step/failures"] = Array::scalar(record.failures);
     arrays["step/empty_samples"] = Array::scalar(record.empty_samples);
     arrays["step/first_failure"] = Array::scalar(record.first_failure);

@@ -8,6 +8,8 @@
 #include "dln/error.hpp"
 #include "dln/text/utf8.hpp"
 
+#include "train/gates.hpp"
+
 namespace dln {
 namespace {
 
@@ -16,7 +18,9 @@ void note_tried_templates(const StepRecord& record, TrainState& state) {
     if (record.nothing_to_learn && state.current.size() > 1) return;
     state.tried_in_templates.clear();
     for (const LayerParameters& layer : state.current) {
-        state.tried_in_templates.push_back(layer.prompt);
+        for (const LayerParameters& expert : experts_of(layer)) {
+            state.tried_in_templates.push_back(expert.prompt);
+        }
     }
 }
 
@@ -51,6 +55,18 @@ std::vector<LayerParameters> ranked_candidates(const LayerRecord& layer) {
 
 }  // namespace
 
+void add_usage(const TaskGraph& graph, const std::vector<TaskId>& tasks, StepRecord& record) {
+    // The order of tasks is that of arrival, which must not show: the first of all failures by its text.
+    for (const TaskId task : tasks) {
+        const TaskResult& result = graph.result(task);
+        record.usage += result.usage;
+        record.failures += result.failures;
+        std::string& first = record.first_failure;
+        const std::string& other = result.first_failure;
+        if (!other.empty() && (first.empty() || other < first)) first = other;
+    }
+}
+
 std::size_t min_scored(const TrainContext& context, const StepRecord& record) {
     const double share = context.network.scoring().min_scored;
     const double wanted = std::ceil(share * static_cast<double>(record.ranked_on.size()));
@@ -59,6 +75,14 @@ std::size_t min_scored(const TrainContext& context, const StepRecord& record) {
 
 double tie_margin(const TrainContext& context, const TrainState& state) {
     return std::max(context.job.train.tie_margin, state.noise_floor);
+}
+
+NetworkParameters chosen_parameters(const StepRecord& record, const NetworkParameters& current) {
+    NetworkParameters chosen = current;
+    for (const LayerRecord& layer : record.layers) {
+        set_expert(chosen[layer.layer], layer.expert, layer.chosen_parameters());
+    }
+    return chosen;
 }
 
 void check_usable(const TrainContext& context, const StepRecord& record) {
@@ -88,6 +112,7 @@ void take_step(const TrainContext& context, const StepRecord& record, TrainState
     note_tried_templates(record, state);
     note_history(context, record, state);
     state.current = chosen_parameters(record, state.current);
+    refit_gates(context, record, state);
     ++state.steps_done;
     state.usage += record.usage;
     if (record.backward_usage) {
@@ -113,7 +138,7 @@ std::vector<NetworkParameters> worth_evaluating(const StepRecord* record,
             if (worth.size() >= most) return worth;
             if (rank >= ranked[l].size()) continue;
             NetworkParameters next = current;
-            next[record->layers[l].layer] = ranked[l][rank];
+            set_expert(next[record->layers[l].layer], record->layers[l].expert, ranked[l][rank]);
             if (next != current) worth.push_back(std::move(next));
         }
     }

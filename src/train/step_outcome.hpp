@@ -14,6 +14,9 @@ namespace dln {
 /// the run would go on to its end and return what it began with.
 void check_usable(const TrainContext& context, const StepRecord& record);
 
+/// Adds what `tasks`, which are complete, used, and their failures.
+void add_usage(const TaskGraph& graph, const std::vector<TaskId>& tasks, StepRecord& record);
+
 /// Takes the step's choices, what it tried and what it used into the state.
 void take_step(const TrainContext& context, const StepRecord& record, TrainState& state);
 

@@ -97,6 +97,10 @@ void StepScores::ask(std::size_t layer, const LayerParameters& candidate, bool e
     }
 }
 
+void StepScores::ask_experts(std::size_t layer, const LayerParameters& incumbent) {
+    for (const LayerParameters& expert : experts_of(incumbent)) ask(layer, expert, true);
+}
+
 void StepScores::ask_on(std::size_t layer, const LayerParameters& candidate, std::size_t group) {
     const Key key{layer, candidate};
     Asked& asked = entry_of(key);
@@ -169,7 +173,9 @@ TaskId StepScores::add_layer_task(std::size_t layer,
 
 // Nothing in the step is made from what the last layer's other candidates score.
 bool StepScores::can_wait(const Key& key) const {
-    return is_last(key.first) && latents_.hidden > 0 && key.second != incumbent_.back();
+    if (!is_last(key.first) || latents_.hidden == 0) return false;
+    const std::vector<LayerParameters> incumbents = experts_of(incumbent_.back());
+    return std::ranges::find(incumbents, key.second) == incumbents.end();
 }
 
 TaskId StepScores::add_answers(std::size_t layer,
@@ -184,7 +190,7 @@ TaskId StepScores::add_answers(std::size_t layer,
     for (const std::size_t position : groups_[group].positions) {
         unit.examples.push_back(batch_[position]);
     }
-    const TaskId id = add_evaluation(graph_, context_.network, std::move(unit));
+    const TaskId id = add_evaluation(graph_, context_.network, std::move(unit), context_.inputs);
     all_tasks_.push_back(id);
     return id;
 }
@@ -199,6 +205,16 @@ std::vector<TaskId> StepScores::tasks(std::size_t layer, const LayerParameters& 
     const auto calibrating = content_free({layer, candidate});
     if (!there.empty() && calibrating) there.push_back(*calibrating);
     return there;
+}
+
+std::vector<TaskId> StepScores::expert_tasks(std::size_t layer,
+                                             const LayerParameters& incumbent) const {
+    std::vector<TaskId> all;
+    for (const LayerParameters& expert : experts_of(incumbent)) {
+        const std::vector<TaskId> own = tasks(layer, expert);
+        all.insert(all.end(), own.begin(), own.end());
+    }
+    return all;
 }
 
 // Calls visit(position, column, entry) for every cell that was asked for; the column after the samples is the

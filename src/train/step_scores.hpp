@@ -14,13 +14,9 @@
 #include "dln/train/inference.hpp"
 #include "dln/train/step.hpp"
 
-namespace dln {
+#include "train/position_groups.hpp"
 
-/// Positions in the batch that become ready together.
-struct PositionGroup {
-    std::vector<std::size_t> positions;
-    bool ranked = true;  ///< candidates are compared on these
-};
+namespace dln {
 
 class StepScores {
   public:
@@ -37,6 +33,8 @@ class StepScores {
     void add_group(std::size_t group);
     /// Scores a candidate of `layer` on all ranked groups, or on all groups; once, however often it is asked.
     void ask(std::size_t layer, const LayerParameters& candidate, bool everywhere = false);
+    /// Scores all experts of a layer's incumbent on all groups.
+    void ask_experts(std::size_t layer, const LayerParameters& incumbent);
     /// Scores a candidate on one group alone, if it is ready.
     void ask_on(std::size_t layer, const LayerParameters& candidate, std::size_t group);
     /// A task that measured the last layer's incumbent on `group` already.
@@ -49,6 +47,9 @@ class StepScores {
     /// Tasks of a candidate that are there so far.
     [[nodiscard]] std::vector<TaskId> tasks(std::size_t layer,
                                             const LayerParameters& candidate) const;
+    /// The same of all experts of a layer's incumbent.
+    [[nodiscard]] std::vector<TaskId> expert_tasks(std::size_t layer,
+                                                   const LayerParameters& incumbent) const;
     /// Every task with requests, once each.
     [[nodiscard]] const std::vector<TaskId>& all_tasks() const { return all_tasks_; }
 

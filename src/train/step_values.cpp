@@ -1,5 +1,7 @@
 #include "train/step_values.hpp"
 
+#include <algorithm>
+
 namespace dln {
 namespace {
 
@@ -61,26 +63,53 @@ void StepValues::weigh() {
     }
     if (needs_terms()) {
         const PosteriorSpec& posterior = context_.job.train.posterior;
-        terms.log_likelihood = scores_.table(last_layer_, incumbent_.back());
+        terms.log_likelihood = incumbent_table(last_layer_);
         for (std::size_t l = 0; counts_prior() && l < last_layer_; ++l) {
-            terms.log_prior.push_back(scores_.table(l, incumbent_[l]));
+            terms.log_prior.push_back(incumbent_table(l));
         }
         if (posterior.mutual_information) {
-            terms.log_marginal = scores_.table(scores_.without_residual(), incumbent_.back());
+            terms.log_marginal = incumbent_table(scores_.without_residual());
         }
         if (posterior.log_q) terms.log_q = sampler_.sample_scores();
     }
     record_.weights = posterior_weights(terms, weight_rule(context_.job.train.posterior));
 }
 
-ExampleValues StepValues::values(std::size_t layer, const LayerParameters& candidate) const {
+ScoreTable StepValues::incumbent_table(std::size_t layer) const {
+    const std::size_t owner = std::min(layer, last_layer_);
+    std::vector<ScoreTable> by_expert;
+    for (const LayerParameters& expert : experts_of(incumbent_[owner])) {
+        by_expert.push_back(scores_.table(layer, expert));
+    }
+    if (by_expert.size() == 1) return std::move(by_expert.front());
+    ScoreTable table(by_expert.front().rows(), by_expert.front().columns());
+    for (std::size_t i = 0; i < table.rows(); ++i) {
+        const ScoreTable& own = by_expert[expert_at(record_, owner, i)];
+        for (std::size_t k = 0; k < table.columns(); ++k) {
+            if (const auto score = own.at(i, k)) table.set(i, k, *score);
+        }
+    }
+    return table;
+}
+
+std::vector<ExampleValues> StepValues::expert_values(std::size_t layer) const {
+    std::vector<ExampleValues> values;
+    for (const LayerParameters& expert : experts_of(incumbent_[layer])) {
+        values.push_back(weighted_scores(record_.weights, scores_.table(layer, expert)));
+    }
+    return values;
+}
+
+ExampleValues StepValues::values(std::size_t layer,
+                                 std::size_t expert,
+                                 const LayerParameters& candidate) const {
     const TrainSpec& train = context_.job.train;
     const bool is_last = layer == last_layer_;
     const ScoreTable raw = scores_.table(layer, candidate);
     ExampleValues values =
         weighted_scores(record_.weights, !is_last && train.nce ? contrasted(raw) : raw);
     if (is_last && train.trust_factor > 0.0) {
-        subtract(values, train.trust_factor, divergence(candidate));
+        subtract(values, train.trust_factor, divergence(expert, candidate));
     }
     if (!is_last && train.logp_penalty > 0.0) {
         subtract(values, record_.error_factor, error_scores(layer, candidate));
@@ -88,8 +117,8 @@ ExampleValues StepValues::values(std::size_t layer, const LayerParameters& candi
     return values;
 }
 
-ExampleValues StepValues::divergence(const LayerParameters& candidate) const {
-    const auto incumbent = scores_.classes_on_forward(incumbent_.back());
+ExampleValues StepValues::divergence(std::size_t expert, const LayerParameters& candidate) const {
+    const auto incumbent = scores_.classes_on_forward(expert_of(incumbent_.back(), expert));
     const auto other = scores_.classes_on_forward(candidate);
     ExampleValues values(record_.batch.size());
     for (std::size_t i = 0; i < values.size(); ++i) {
@@ -107,13 +136,44 @@ ExampleValues StepValues::error_scores(std::size_t layer, const LayerParameters&
     return values;
 }
 
+void StepValues::fill_in(LayerRecord& layer) const {
+    const TrainSpec& train = context_.job.train;
+    const bool is_last = layer.layer == last_layer_;
+    for (const StepCandidate& candidate : layer.candidates) {
+        const LayerParameters& parameters = candidate.parameters;
+        layer.tables.push_back(scores_.table(layer.layer, parameters));
+        if (scores_.is_calibrated(layer.layer)) {
+            layer.class_log_probs.push_back(scores_.classes(layer.layer, parameters));
+            layer.class_log_priors.push_back(scores_.class_prior(layer.layer, parameters));
+        }
+        if (is_last && train.trust_factor > 0.0) {
+            layer.divergence.push_back(divergence(layer.expert, parameters));
+        }
+        if (!is_last && train.logp_penalty > 0.0) {
+            layer.error_scores.push_back(error_scores(layer.layer, parameters));
+        }
+    }
+}
+
+std::vector<std::size_t> shown_positions(const StepRecord& record,
+                                         std::size_t shown,
+                                         std::size_t layer,
+                                         std::size_t expert) {
+    const MixtureRecord* const mixture = mixture_of(record, layer);
+    std::vector<std::size_t> positions;
+    for (std::size_t i = 0; i < shown; ++i) {
+        if (mixture == nullptr || mixture->owns(expert, i)) positions.push_back(i);
+    }
+    return positions;
+}
+
 ProposalInput last_layer_input(const TrainContext& context,
                                const StepRecord& record,
-                               std::size_t shown,
+                               const std::vector<std::size_t>& shown,
                                const std::vector<std::string>& outputs) {
     const Network& network = context.network;
     ProposalInput input = empty_input(context, record);
-    for (std::size_t i = 0; i < shown; ++i) {
+    for (const std::size_t i : shown) {
         const ExampleOutcome& outcome = record.forward[i];
         if (!outcome.measured) continue;
         input.batch.push_back(
@@ -128,10 +188,10 @@ ProposalInput last_layer_input(const TrainContext& context,
 
 ProposalInput hidden_layer_input(const TrainContext& context,
                                  const StepRecord& record,
-                                 std::size_t shown,
+                                 const std::vector<std::size_t>& shown,
                                  std::size_t layer) {
     ProposalInput input = empty_input(context, record);
-    for (std::size_t i = 0; i < shown; ++i) {
+    for (const std::size_t i : shown) {
         const auto best = record.weights.best[i];
         if (!best) continue;
         input.batch.push_back({.input = input_of(context, record, layer, i),

@@ -215,7 +215,8 @@ class Training {
                                       state_.steps_done);
         return saying(what, [&] {
             return evaluate_split(context_.engine, context_.network, context_.splits, split,
-                                  parameters, static_cast<std::uint64_t>(state_.steps_done));
+                                  parameters, static_cast<std::uint64_t>(state_.steps_done),
+                                  context_.inputs);
         });
     }
 

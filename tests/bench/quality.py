@@ -49,6 +49,13 @@ TASKS = {
 }
 
 
+# Mixture layers against one prompt, on word polarity and the order of adjectives in one data set. One prompt has as
+# many candidates as both experts together.
+MIXTURE = "mixture"
+MIXTURE_JOB = "mixture_layers.json"
+MIXTURE_METHODS = {"mixture layer": (2, CANDIDATES // 2), "DLN-1": (1, CANDIDATES)}
+
+
 def read_job(name):
     text = (JOBS / name).read_text(encoding="utf-8")
     return json.loads(re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE))
@@ -122,11 +129,46 @@ def dln(*arguments, ranks=0):
     return done.stdout
 
 
-def train(method, changed):
+def train(job, changed):
     options = []
     for pointer, value in changed.items():
         options += ["--set", f"{pointer}={json.dumps(value)}"]
-    dln("train", str(JOBS / METHODS[method]), *options, ranks=2)
+    dln("train", str(JOBS / job), *options, ranks=2)
+
+
+def mixed_data(polarity, scratch):
+    """Both tasks' examples in one file a split."""
+    order = scratch / "adjective-order"
+    if not order.exists():
+        dln("data", "generate", "adjective-order", "--out", str(order))
+    data = {}
+    for split in ("train", "dev", "test"):
+        path = scratch / f"{MIXTURE}.{split}.jsonl"
+        path.write_text("".join((folder / f"{split}.jsonl").read_text() for folder in (polarity, order)))
+        data[split] = {"path": str(path), "limit": 20} if QUICK and split != "train" else str(path)
+    return data
+
+
+def measure_mixture(data, runs):
+    directories = []
+    for method, (experts, candidates) in MIXTURE_METHODS.items():
+        for seed in SEEDS:
+            run_dir = runs / f"{MIXTURE}-{experts}-{seed}"
+            train(MIXTURE_JOB, {
+                "/name": method, "/seed": seed, "/run_dir": str(run_dir), "/data": data,
+                "/network/layers/0/mixture/experts": experts,
+                "/train/steps": STEPS, "/train/candidates": candidates,
+            })  # fmt: skip
+            directories.append(str(run_dir))
+    made = json.loads(dln("compare", *directories, "--group", "--against", "DLN-1", "--json"))
+    groups = {group["name"]: group for group in made["groups"]}
+    for method, group in groups.items():
+        figure(f"{MIXTURE}, {method}: test accuracy, mean of {len(group['runs'])}", group["accuracy"]["mean"])
+        figure(f"{MIXTURE}, {method}: requests", group["mean_spent"]["requests"])
+    intervals = [run["test"]["accuracy_95"] for run in made["runs"] if run["name"] == "DLN-1"]
+    half = statistics.mean(high - low for low, high in intervals) / 2
+    gain = groups["mixture layer"]["accuracy"]["mean"] - groups["DLN-1"]["accuracy"]["mean"]
+    figure(f"{MIXTURE} layer - DLN-1: test accuracy", gain, at_least=None if QUICK else half)
 
 
 def measure(task, spec, folder, runs):
@@ -134,7 +176,7 @@ def measure(task, spec, folder, runs):
     for method in METHODS:
         for seed in SEEDS[:1] if method in WITHOUT_SEEDS else SEEDS:
             run_dir = runs / f"{task}-{method.replace(', ', '-').replace(' ', '-')}-{seed}"
-            train(method, settings(method, task, spec, folder, run_dir, seed))
+            train(METHODS[method], settings(method, task, spec, folder, run_dir, seed))
             directories.append(str(run_dir))
     made = json.loads(dln("compare", *directories, "--group", "--against", "DLN-1", "--json"))
     intervals = {run["run"]: run["test"]["accuracy_95"] for run in made["runs"]}
@@ -163,7 +205,7 @@ def main():
         return options[options.index(option) + 1] if option in options else None
 
     folder = pathlib.Path(given("--data")) if given("--data") else None
-    tasks = given("--tasks").split(",") if given("--tasks") else TASKS
+    tasks = given("--tasks").split(",") if given("--tasks") else [*TASKS, MIXTURE]
     # In a folder that stays, runs that a kill interrupted go on, and those that are complete are not made again.
     runs = contextlib.nullcontext(given("--runs")) if given("--runs") else tempfile.TemporaryDirectory(prefix="dln-bench-")  # fmt: skip
     with runs as scratch:
@@ -174,6 +216,9 @@ def main():
             with contextlib.suppress(FileExistsError):
                 (scratch / f"polarity.{split}.jsonl").symlink_to(polarity / f"{split}.jsonl")
         for task in tasks:
+            if task == MIXTURE:
+                measure_mixture(mixed_data(polarity, scratch), scratch)
+                continue
             where = scratch if task == "polarity" else folder
             if where is None or not (where / f"{task}.test.jsonl").exists():
                 print(f"{task}: not measured, give a folder with {task}.train.jsonl, .dev and .test as --data")

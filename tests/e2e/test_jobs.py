@@ -15,7 +15,7 @@ from fake_llm_server import FakeServer
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 JOBS = ROOT / "jobs"
 LAYERS = {"quickstart": 1, "server": 1, "two_layers": 2, "two_layers_server": 2, "three_layers": 3,
-          "two_models": 2, "words": 1}  # fmt: skip
+          "two_models": 2, "words": 1, "mixture_layers": 1}  # fmt: skip
 WORDS = {"positive": ("joy", "calm", "hope", "kind"), "negative": ("loss", "fear", "ruin", "cruel")}
 
 

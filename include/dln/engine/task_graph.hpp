@@ -33,6 +33,8 @@ struct Task {
     std::size_t cells = 0;  ///< of the table; 0: no table
     /// Nothing waits for it but the end of the graph: what others wait for goes first. Changes no result.
     bool can_wait = false;
+    /// What becomes of the result before anybody reads it; empty: nothing.
+    std::function<void(TaskResult&)> finish = {};
 };
 
 class TaskGraph {

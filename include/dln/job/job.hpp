@@ -13,6 +13,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "dln/data/split_spec.hpp"
+#include "dln/job/mixture_layer_spec.hpp"
 
 namespace dln {
 
@@ -68,10 +69,14 @@ struct LayerSpec {
     std::vector<std::string> stop;
     /// What the next layer sees: {{input}} and {{output}}; absent: the output alone.
     std::optional<std::string> residual;
+    MixtureLayerSpec mixture;
 };
 
 /// The first alternative of each word.
 [[nodiscard]] std::vector<std::string> initial_words(const LayerSpec& layer);
+
+/// True for a layer of several experts.
+[[nodiscard]] inline bool is_mixture(const LayerSpec& layer) { return layer.mixture.experts > 1; }
 
 struct NetworkSpec {
     std::vector<LayerSpec> layers;  ///< at least one
@@ -326,7 +331,7 @@ struct Job {
         backend;  ///< of the forward model, and of the backward model where it has none of its own
     /// Of the backward model, which writes proposals and posterior samples; never equal to `backend`.
     std::optional<BackendSpec> backward_backend;
-    /// Present in every job whose examples are chosen by it.
+    /// Present in every job whose examples are chosen by it, and in every job with a mixture layer.
     std::optional<EmbeddingSpec> embedding;
     BudgetSpec budget;
 };
@@ -343,6 +348,10 @@ inline constexpr const char* kEmbeddingPointer = "/embedding";
 /// How many training examples the last layer shows with each input, by its embedding; 0: none, or the same with
 /// every input.
 [[nodiscard]] std::size_t nearest_shown(const Job& job);
+/// True when some layer has several experts.
+[[nodiscard]] bool has_mixtures(const Job& job);
+/// True when a command that asks the network embeds its inputs first.
+[[nodiscard]] bool embeds_inputs(const Job& job);
 /// The embedding as a backend is described, for whoever makes one. Pre: it is no matter of n-grams.
 [[nodiscard]] BackendSpec backend_of(const EmbeddingSpec& spec);
 

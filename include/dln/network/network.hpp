@@ -23,6 +23,10 @@ struct ClassForms {
     std::vector<std::size_t> class_of;  ///< same size as targets
 };
 
+/// What a layer begins with: its first prompts, one an expert and again from the first where there are fewer, in its
+/// first template with its first words.
+[[nodiscard]] LayerParameters initial_parameters(const LayerSpec& layer);
+
 class Network {
   public:
     /// `train` supplies few-shot examples. Throws UsageError when few_shot asks for more examples than it
@@ -71,7 +75,7 @@ class Network {
     [[nodiscard]] const std::vector<std::size_t>& few_shot_examples() const noexcept {
         return few_shot_examples_;
     }
-    /// The initial parameters: each layer's first prompt, first template and first words.
+    /// The initial parameters of all layers.
     [[nodiscard]] NetworkParameters initial_parameters() const;
 
   private:

@@ -16,6 +16,7 @@
 #include "dln/engine/task_graph.hpp"
 #include "dln/network/calibration.hpp"
 #include "dln/network/network.hpp"
+#include "dln/train/input_embeddings.hpp"
 
 namespace dln {
 
@@ -57,10 +58,14 @@ struct Evaluation {
 /// else right or wrong.
 [[nodiscard]] Measure measure_for_evaluation(const Network& network);
 
-/// Adds an evaluation to the graph; its result's table is for read_outcomes.
+/// Adds an evaluation to the graph; its result's table is for read_outcomes. In mixture layers each example goes to
+/// the expert that the gate finds most probable, and with prediction by mixture to all of the last layer's: then the
+/// result holds the mixture's class log-probabilities. `inputs` are what gates see; null: nothing, in networks
+/// without mixtures.
 [[nodiscard]] TaskId add_evaluation(TaskGraph& graph,
                                     const Network& network,
                                     EvaluateUnit what,
+                                    const InputEmbeddings* inputs = nullptr,
                                     std::vector<TaskId> needs = {});
 
 /// How content-free inputs are scored, see LayerUnit and Task.
@@ -106,7 +111,8 @@ struct EvaluationTasks {
 };
 [[nodiscard]] EvaluationTasks add_calibrated_evaluation(TaskGraph& graph,
                                                         const Network& network,
-                                                        EvaluateUnit what);
+                                                        EvaluateUnit what,
+                                                        const InputEmbeddings* inputs = nullptr);
 
 /// What the complete tasks of an evaluation say, calibrated on its own examples where the job asks so.
 struct EvaluationReading {
@@ -131,7 +137,8 @@ struct EvaluationReading {
     const std::vector<Dataset>& splits,
     std::size_t split,
     const std::vector<NetworkParameters>& parameters,
-    std::uint64_t step);
+    std::uint64_t step,
+    const InputEmbeddings* inputs = nullptr);
 
 /// 0, 1, ... size-1.
 [[nodiscard]] std::vector<std::uint64_t> all_examples(const Dataset& split);

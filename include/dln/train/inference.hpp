@@ -97,9 +97,11 @@ void subtract(ExampleValues& values, double factor, const ExampleValues& amounts
                                     std::int64_t step,
                                     std::int64_t steps);
 
-/// S(k): the values of the examples in `ranked_on` as a row of select_best's table.
+/// S(k): the values of the examples in `ranked_on` as a row of select_best's table. With `weights`, one an example,
+/// the mean is weighted by these.
 [[nodiscard]] CandidateScore score_of(std::size_t candidate,
                                       const ExampleValues& values,
-                                      std::span<const std::size_t> ranked_on);
+                                      std::span<const std::size_t> ranked_on,
+                                      std::span<const double> weights = {});
 
 }  // namespace dln

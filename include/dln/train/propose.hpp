@@ -48,6 +48,7 @@ struct ProposalInput {
     std::uint64_t seed = 0;
     std::uint64_t step = 0;
     std::uint64_t layer = 0;
+    std::uint64_t expert = 0;  ///< of the layer; each draws by itself
     std::vector<ShownExample> batch;
     /// Prompts to start from: the incumbent first, then the memory; cycled over the proposals.
     std::vector<std::string> prompts;

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -15,6 +16,8 @@ struct CandidateScore {
     std::int64_t sum = 0;       ///< fixed point (comm/fixed_point.hpp): exact
     std::size_t scored = 0;
     std::size_t failed = 0;
+    /// Fixed point: what the scored examples weigh together, in whose mean each counts by its weight. None: 1 each.
+    std::optional<std::int64_t> weight = std::nullopt;
     [[nodiscard]] double mean() const;  ///< NaN when nothing was scored
 };
 

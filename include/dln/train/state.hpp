@@ -3,6 +3,7 @@
 // the job. Rank 0 only; pure data, and its form in a step file.
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,17 +40,22 @@ struct Evaluated {
     friend bool operator==(const Evaluated&, const Evaluated&) = default;
 };
 
+/// What part of each example seen so far was whose, [expert], by the newest step that met it.
+using Responsibilities = std::map<std::uint64_t, std::vector<double>>;
+
 struct TrainState {
     std::int64_t steps_done = 0;
     NetworkParameters current;      ///< the incumbent
     std::vector<Evaluated> best;    ///< none before the first dev evaluation, else one
     std::int64_t best_step = -1;    ///< steps done when the best was found; -1: none yet
     std::vector<Evaluated> memory;  ///< the best on dev, best first
-    /// By layer, the prompt that the last step tried in all templates; empty before the first step.
+    /// By layer, the prompt that the last step tried in all templates; empty before the first step. A mixture layer
+    /// has one for each expert.
     std::vector<std::string> tried_in_templates;
     /// By layer, prompts with the best scores that steps gave them, best first, each once; empty where no
     /// proposal shows them.
     std::vector<std::vector<TriedPrompt>> history;
+    std::map<std::size_t, Responsibilities> responsibilities;  ///< by mixture layer
     std::int64_t without_gain = 0;  ///< dev evaluations since the last gain
     double noise_floor = 0.0;       ///< nats, measured before the first step
     Usage usage;                    ///< of all steps and dev evaluations so far
@@ -57,6 +63,11 @@ struct TrainState {
         backward_usage;  ///< the backward model's part; none: it has no own backend
     friend bool operator==(const TrainState&, const TrainState&) = default;
 };
+
+/// Where an expert stands in TrainState::tried_in_templates.
+[[nodiscard]] std::size_t place_of(const NetworkParameters& parameters,
+                                   std::size_t layer,
+                                   std::size_t expert);
 
 /// Puts a candidate's newest score into a layer's history, which keeps the `capacity` best.
 void note_tried(std::vector<TriedPrompt>& history, const TriedPrompt& tried, std::size_t capacity);

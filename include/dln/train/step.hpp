@@ -34,6 +34,7 @@ struct TrainContext {
     const BatchSampler& batches;
     const Proposer& proposer;
     const PosteriorSampler& posterior;
+    const InputEmbeddings* inputs = nullptr;  ///< what gates see; null in networks without mixtures
 };
 
 /// A candidate of the step and where it came from.
@@ -51,11 +52,32 @@ struct ProposalRecord {
     std::optional<LayerParameters> parameters = {};  ///< of a proposal of words, `prompt` in them
 
     [[nodiscard]] bool is_made() const { return parameters || !prompt.empty(); }
+    /// What a proposal of words came to.
+    void take(std::optional<LayerParameters> made) {
+        parameters = std::move(made);
+        if (parameters) prompt = parameters->prompt;
+    }
 };
 
-/// What a step saw and decided for one trained layer. Tables are [position in the batch][sample].
+/// How a step shares out its batch among the experts of a mixture layer. Tables are [position * experts + expert].
+struct MixtureRecord {
+    std::size_t layer = 0;
+    std::size_t experts = 0;
+    std::vector<double> log_gate;     ///< before the step
+    std::vector<std::size_t> routed;  ///< by position: who answers in the forward pass
+    /// r_ie (network/gate.hpp); all 0 where no expert has a score. Empty: the step did not get so far.
+    std::vector<double> responsibilities;
+
+    /// Of `expert`, by position.
+    [[nodiscard]] std::vector<double> shares_of(std::size_t expert) const;
+    /// True where no other expert has a larger share of a position; of equal ones the first owns it.
+    [[nodiscard]] bool owns(std::size_t expert, std::size_t position) const;
+};
+
+/// What a step saw and decided for one trained layer, or one expert of it. Tables are [position in the batch][sample].
 struct LayerRecord {
     std::size_t layer = 0;
+    std::size_t expert = 0;
     std::vector<ProposalRecord> proposals;
     std::vector<StepCandidate> candidates;  ///< the incumbent first, no duplicates
     std::vector<ScoreTable> tables;         ///< by candidate: raw scores on the samples
@@ -86,9 +108,11 @@ struct StepRecord {
     BatchLatents latents;
     WeightTerms terms;  ///< tables that were not needed are empty
     Weights weights;
-    double error_factor = 0.0;        ///< of this step's log-p penalty
-    std::vector<LayerRecord> layers;  ///< the trained ones, first layer first
-    bool nothing_to_learn = false;    ///< the batch had no error where only these teach
+    double error_factor = 0.0;  ///< of this step's log-p penalty
+    std::vector<LayerRecord>
+        layers;  ///< the trained ones, first layer first, with all their experts
+    std::vector<MixtureRecord> mixtures;  ///< of the mixture layers among them
+    bool nothing_to_learn = false;        ///< the batch had no error where only these teach
     Usage usage;
     std::optional<Usage>
         backward_usage;  ///< the backward model's part; none: it has no own backend
@@ -98,6 +122,13 @@ struct StepRecord {
     std::size_t proposals_too_long = 0;  ///< not asked for: too long even without examples
     int proposal_tokens = 0;  ///< context that the shortest of those needs, with its reply
 };
+
+/// Of a layer; null where it is no mixture.
+[[nodiscard]] const MixtureRecord* mixture_of(const StepRecord& record, std::size_t layer);
+/// Who answers in the forward pass; 0 where the layer is no mixture.
+[[nodiscard]] std::size_t expert_at(const StepRecord& record,
+                                    std::size_t layer,
+                                    std::size_t position);
 
 /// Computes a step; changes nothing but the engine's progress. Throws BackendError when no posterior sample
 /// has a weight, or none of a layer's candidates a score.

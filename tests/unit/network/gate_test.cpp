@@ -57,8 +57,9 @@ TEST(Gate, GivesNothingToAnExpertWithoutAScore) {
 }
 
 TEST(Gate, GivesAllToTheOnlyExpert) {
-    EXPECT_THAT(*responsibilities(std::vector<double>{0.0}, std::vector<std::optional<double>>{-9.0}),
-                ElementsAre(1.0));
+    EXPECT_THAT(
+        *responsibilities(std::vector<double>{0.0}, std::vector<std::optional<double>>{-9.0}),
+        ElementsAre(1.0));
 }
 
 TEST(Gate, LossAtZeroIsTheLogarithmOfTheNumberOfExperts) {
