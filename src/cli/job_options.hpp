@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "dln/job/mop_job.hpp"
+#include "dln/job/any_job.hpp"
 #include "dln/network/calibration.hpp"
 #include "dln/network/parameters.hpp"
 

@@ -10,6 +10,7 @@
 
 #include "dln/comm/communicator.hpp"
 #include "dln/data/dataset.hpp"
+#include "dln/job/any_job.hpp"
 #include "dln/job/mop_job.hpp"
 #include "dln/llm/gguf_weights.hpp"
 #include "dln/llm/tokenizer.hpp"

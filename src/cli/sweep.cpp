@@ -118,7 +118,7 @@ OpenSweep open_sweep(const std::string& path) {
     const SweepSpec& spec = trials.spec();
     std::optional<std::string> text = read_text_file(spec.job_path);
     if (!text) throw UsageError(fmt::format("{}: cannot be read", printable(spec.job_path)));
-    Job base = parse_job(*text, spec.job_path);
+    AnyJob base = parse_any_job(*text, spec.job_path);
     SweepDirectory directory(spec.runs_dir);
     return {.trials = std::move(trials),
             .base_text = std::move(*text),

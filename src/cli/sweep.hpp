@@ -12,7 +12,7 @@
 
 #include "dln/cli/commands.hpp"
 #include "dln/comm/communicator.hpp"
-#include "dln/job/job.hpp"
+#include "dln/job/any_job.hpp"
 #include "dln/store/journal.hpp"
 #include "dln/sweep/decisions.hpp"
 #include "dln/sweep/sweep_directory.hpp"
@@ -27,7 +27,7 @@ namespace dln {
 struct OpenSweep {
     Trials trials;
     std::string base_text;
-    Job base;  ///< on rank 0
+    AnyJob base;  ///< on rank 0
     SweepDirectory directory;
     std::optional<Decisions> decisions;  ///< of an adaptive method's sweep that was begun, to read
 };

@@ -9,7 +9,7 @@
 
 #include "dln/comm/communicator.hpp"
 #include "dln/error.hpp"
-#include "dln/job/mop_job.hpp"
+#include "dln/job/any_job.hpp"
 #include "dln/store/journal.hpp"
 
 #include "cli/session.hpp"

@@ -31,7 +31,7 @@ std::string owned_text(const StepRecord& record, const LayerRecord& layer) {
     if (mixture == nullptr || mixture->responsibilities.empty()) return {};
     std::size_t owned = 0;
     for (std::size_t i = 0; i < record.batch.size(); ++i) {
-        owned += mixture->owns(layer.expert, i) ? 1 : 0;
+        owned += mixture->owns(layer.expert, i) ? 1U : 0U;
     }
     return fmt::format(", expert {} with {} of {} examples", layer.expert + 1, owned,
                        record.batch.size());

@@ -34,9 +34,9 @@ Json sweep_identity(const Json& sweep, SweepMethod method) {
     return identity;
 }
 
-Json base_identity(const Job& base) {
-    Json identity = job_identity(base);
-    identity["train"]["steps"] = base.train.steps;
+Json base_identity(const AnyJob& base) {
+    Json identity = any_job_identity(base);
+    identity["train"]["steps"] = outline_of(base).steps;
     return identity;
 }
 
@@ -67,7 +67,7 @@ bool SweepDirectory::holds_sweep() const {
     return fs::exists(path_ + kSweepFile, failure);
 }
 
-void SweepDirectory::check_unchanged(const SweepSpec& spec, const Job& base) const {
+void SweepDirectory::check_unchanged(const SweepSpec& spec, const AnyJob& base) const {
     if (!holds_sweep()) return;
     const std::string path = path_ + kSweepFile;
     const Json before = Json::parse(read_whole_file(path), nullptr, false);
@@ -86,11 +86,11 @@ void SweepDirectory::check_unchanged(const SweepSpec& spec, const Job& base) con
                            spec.path, path_);
     }
     const std::string base_path = path_ + kJobFile;
-    refuse_differences(base_identity(job_from_json(read_whole_file(base_path), base_path)),
+    refuse_differences(base_identity(any_job_from_json(read_whole_file(base_path), base_path)),
                        base_identity(base), spec.job_path, path_);
 }
 
-void SweepDirectory::begin(const SweepSpec& spec, const Job& base) const {
+void SweepDirectory::begin(const SweepSpec& spec, const AnyJob& base) const {
     check_failpoint();
     check_unchanged(spec, base);
     make_directories(failures_path());
@@ -102,7 +102,7 @@ void SweepDirectory::begin(const SweepSpec& spec, const Job& base) const {
         if (fs::exists(path, failure) && read_whole_file(path) == content) return;
         durable_write(path, content);
     };
-    write(kJobFile, job_to_json(base).dump(2) + "\n");
+    write(kJobFile, any_job_to_json(base).dump(2) + "\n");
     write(kSweepFile, sweep_to_json(spec).dump(2) + "\n");  // last: it says that a sweep is here
 }
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "dln/error.hpp"
+#include "dln/job/any_job.hpp"
 #include "dln/sweep/halving.hpp"
 #include "dln/text/utf8.hpp"
 
@@ -35,23 +36,22 @@ struct Ends {
 
 // A trial that pauses between two evaluations on dev would have to be evaluated for the comparison alone, and would
 // not be the run that it is without a pause.
-void check_rungs(const SweepSpec& spec, const Job& job) {
+void check_rungs(const SweepSpec& spec, const JobOutline& job) {
     if (!spec.halving) return;
     for (const HalvingBracket& bracket : halving_brackets(spec)) {
         for (const std::int64_t steps : bracket.steps) {
-            if (steps == spec.halving->most_steps || steps % job.train.eval_every == 0) continue;
+            if (steps == spec.halving->most_steps || steps % job.eval_every == 0) continue;
             throw UsageError(fmt::format(
                 "/train/eval_every: {} does not divide {}, the steps after which trials are "
                 "compared. Expected a divisor, or other steps in the sweep's \"halving\".",
-                job.train.eval_every, steps));
+                job.eval_every, steps));
         }
     }
 }
 
-void check_metric(const SweepSpec& spec, const Job& job) {
+void check_metric(const SweepSpec& spec, const JobOutline& job) {
     const std::string& pointer = spec.metric.pointer;
-    for (const auto& [split, is_there] :
-         {std::pair{"dev", job.data.dev.has_value()}, {"test", job.data.test.has_value()}}) {
+    for (const auto& [split, is_there] : {std::pair{"dev", job.has_dev}, {"test", job.has_test}}) {
         if (is_there || !pointer.starts_with(fmt::format("/{}/", split))) continue;
         throw UsageError(fmt::format(
             "/data/{}: missing, so no trial has a number at {}, the sweep's metric. Expected the "
@@ -146,7 +146,8 @@ void check_jobs(const Trials& trials, std::string_view base_job) {
     for (const std::uint64_t number : covering_trials(trials)) {
         const Trial trial = trials.trial(number);
         try {
-            const Job job = parse_job(base_job, spec.job_path, overrides_of(spec, trial));
+            const JobOutline job =
+                outline_of(parse_any_job(base_job, spec.job_path, overrides_of(spec, trial)));
             check_rungs(spec, job);
             check_metric(spec, job);
         } catch (const UsageError& error) {

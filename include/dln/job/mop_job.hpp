@@ -6,7 +6,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
@@ -97,17 +96,5 @@ struct MopJob {
 /// `data_digests`: of train, dev and test of each task in turn.
 [[nodiscard]] std::string mop_job_hash(const MopJob& job,
                                        const std::vector<std::string>& data_digests);
-
-/// A job of either system.
-using AnyJob = std::variant<Job, MopJob>;
-/// Reads a job of the system that its field "system" names: "dln", which is the default, or "mop".
-[[nodiscard]] AnyJob read_any_job(const std::string& path,
-                                  const std::vector<Override>& overrides = {});
-[[nodiscard]] AnyJob parse_any_job(std::string_view text,
-                                   const std::string& path,
-                                   const std::vector<Override>& overrides = {});
-
-/// From what job_to_json or mop_job_to_json wrote; no file is touched.
-[[nodiscard]] AnyJob any_job_from_json(std::string_view resolved, const std::string& path = "");
 
 }  // namespace dln

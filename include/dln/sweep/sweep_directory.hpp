@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "dln/error.hpp"
-#include "dln/job/job.hpp"
+#include "dln/job/any_job.hpp"
 #include "dln/job/sweep_file.hpp"
 
 namespace dln {
@@ -41,9 +41,9 @@ class SweepDirectory {
     /// Throws UsageError that names what differs, with old and new value, when another sweep was begun here: other
     /// trials, or another base job as far as it decides what is trained. More configurations than there were are no
     /// difference unless the method is grid, nor are metric and compact.
-    void check_unchanged(const SweepSpec& spec, const Job& base) const;
+    void check_unchanged(const SweepSpec& spec, const AnyJob& base) const;
     /// check_unchanged, then writes what the sweep is. Throws Error (exit 1) when the disk refuses.
-    void begin(const SweepSpec& spec, const Job& base) const;
+    void begin(const SweepSpec& spec, const AnyJob& base) const;
 
     void record_failure(std::uint64_t trial, const TrialFailure& failure) const;
     void forget_failure(std::uint64_t trial) const;
