@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import sys
 import unittest
 
@@ -16,6 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 JOBS = ROOT / "jobs"
 LAYERS = {"quickstart": 1, "server": 1, "two_layers": 2, "two_layers_server": 2, "three_layers": 3,
           "two_models": 2, "words": 1, "mixture_layers": 1}  # fmt: skip
+MIXTURES = ("mop-smoke", "mop-central", "mop-federated")  # of prompts: jobs of another system
 WORDS = {"positive": ("joy", "calm", "hope", "kind"), "negative": ("loss", "fear", "ruin", "cruel")}
 
 
@@ -38,8 +40,8 @@ class JobTest(ProgramTest):
 
 class Jobs(JobTest):
     def test_every_job_is_listed_here_and_installed(self):
-        names = sorted(path.stem for path in JOBS.glob("*.json") if path.name != "job.schema.json")
-        self.assertEqual(names, sorted(LAYERS))
+        names = sorted(path.stem for path in JOBS.glob("*.json") if not path.stem.endswith(".schema"))
+        self.assertEqual(names, sorted([*LAYERS, *MIXTURES]))
         installed = (ROOT / "CMakeLists.txt").read_text()
         for name in names:
             self.assertIn(f"jobs/{name}.json", installed)
@@ -66,6 +68,28 @@ for _job in LAYERS:
             job, '/backend={"kind": "scripted"}', "/backward_backend=null"
         ),
     )
+
+
+class Mixtures(EmbeddedTest, JobTest):
+    """As the files say, but with few texts, late blocks and the model as it is."""
+
+    def expect_trains_mixture(self, job, *sets, **options):
+        tasks = re.findall(r'"name": "([a-z-]+)"', (JOBS / f"{job}.json").read_text())[1:]
+        sets = [*sets, f"/run_dir={self.dir / job}", "/train/steps=1", "/mixture/injection_block=28",
+                "/model/compression/pruning=none", "/train/batch_size=2"]  # fmt: skip
+        sets += [f"/tasks/{task}/data/{split}={self.dir / split}.jsonl"
+                 for task in range(len(tasks)) for split in ("train", "dev", "test")]  # fmt: skip
+        self.succeed("train", JOBS / f"{job}.json", *(word for one in sets for word in ("--set", one)), **options)
+        test = json.loads((self.dir / job / "result.json").read_text())["test"]
+        self.assertEqual(sorted(test["tasks"]), sorted(tasks))
+        self.assertEqual(len(test["right"]), 8 * len(tasks))
+
+    def test_smoke_and_federated_jobs_train(self):
+        self.expect_trains_mixture("mop-smoke", ranks=2, timeout=400)
+        self.expect_trains_mixture("mop-federated", "/federated/local_steps=1", "/federated/clients=4", timeout=400)
+
+    def test_central_job_trains(self):
+        self.expect_trains_mixture("mop-central", ranks=2, timeout=400)
 
 
 class SeveralLayers(EmbeddedTest, JobTest):
