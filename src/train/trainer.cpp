@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "dln/error.hpp"
 #include "dln/store/failpoint.hpp"
+#include "dln/store/metrics_lines.hpp"
 #include "dln/text/utf8.hpp"
 
 #include "train/dev_round.hpp"
@@ -182,7 +182,8 @@ class Training {
     // says, which a run with more steps from the start would not have done.
     void go_on() {
         run_.remove_file("result.json");
-        if (state_.steps_done % context_.job.train.eval_every != 0 && has_dev_line()) {
+        if (state_.steps_done % context_.job.train.eval_every != 0 &&
+            has_metrics_line(run_.metrics_path(), "dev", state_.steps_done)) {
             observer_.warned(fmt::format(
                 "step {} was evaluated on dev because it was the last one then, beside "
                 "/train/eval_every "
@@ -283,19 +284,6 @@ class Training {
         run_.write_file("result.json", result_json(context_.job, outcome));
         run_.remove_file(kSpentFile);
         return outcome;
-    }
-
-    // Whether metrics.jsonl has a dev evaluation after the steps done so far.
-    [[nodiscard]] bool has_dev_line() const {
-        std::ifstream metrics(run_.metrics_path());
-        for (std::string line; std::getline(metrics, line);) {
-            const auto json = nlohmann::json::parse(line, nullptr, false);
-            if (json.is_object() && json.value("split", std::string()) == "dev" &&
-                json.value("step", std::int64_t{-1}) == state_.steps_done) {
-                return true;
-            }
-        }
-        return false;
     }
 
     const TrainContext& context_;
