@@ -38,6 +38,10 @@ class MopSession {
     [[nodiscard]] const MopJob& job() const noexcept { return job_; }
     /// Train, dev, test; of the tasks in turn.
     [[nodiscard]] const std::array<Dataset, 3>& examples() const noexcept { return examples_; }
+    /// The task of each of them.
+    [[nodiscard]] const std::array<std::vector<std::size_t>, 3>& task_of() const noexcept {
+        return task_of_;
+    }
     /// Identity of the job with its data. Pre: all splits are wanted.
     [[nodiscard]] const std::string& hash() const noexcept { return hash_; }
 

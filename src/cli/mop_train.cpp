@@ -7,8 +7,10 @@
 
 #include "dln/error.hpp"
 #include "dln/job/differences.hpp"
+#include "dln/mop/clients.hpp"
 #include "dln/mop/trainer.hpp"
 #include "dln/store/run_directory.hpp"
+#include "dln/train/evaluate.hpp"
 
 #include "cli/mop_display.hpp"
 #include "cli/mop_session.hpp"
@@ -46,6 +48,17 @@ void check_steps_left(const std::vector<std::int64_t>& done, const MopJob& job) 
         job.path, job.train.steps, job.run_dir, done.back(), done.back()));
 }
 
+void check_clients(const MopSession& session) {
+    const MopJob& job = session.job();
+    if (!job.federated) return;
+    try {
+        (void)mop::make_clients(session.task_of()[kTrainSplit], job.tasks.size(), *job.federated,
+                                job.seed);
+    } catch (const UsageError& error) {
+        throw UsageError(fmt::format("{}: {}", job.path, error.what()));
+    }
+}
+
 // Before the model is loaded. Returns whether nothing is left to do.
 bool check_before(const MopSession& session, const Training& training) {
     const MopJob& job = session.job();
@@ -55,6 +68,7 @@ bool check_before(const MopSession& session, const Training& training) {
             "--replay {}: a mixture of prompts asks no server. Expected the command without it.",
             training.replay));
     }
+    check_clients(session);
     run.check_is_free();
     run.check_belongs_to(session.hash(), [&job](const std::string& begun) {
         return differences_of_jobs(begun, job);

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <numeric>
 #include <thread>
+#include <utility>
 
 #include "dln/comm/fixed_point.hpp"
 #include "dln/error.hpp"
@@ -70,7 +71,8 @@ MixtureRanks::MixtureRanks(Communicator& comm, Setting setting)
       setting_(std::move(setting)),
       batches_(batches_of(setting_.job, setting_.splits[0]->size())) {
     const MopJob& job = setting_.job;
-    if (job.federated) {
+    // Without training texts nothing is trained, and clients have none.
+    if (job.federated && setting_.splits[0]->size() > 0) {
         clients_ =
             make_clients(setting_.splits[0]->task_of, job.tasks.size(), *job.federated, job.seed);
     }
@@ -82,8 +84,20 @@ bool MixtureRanks::is_mine(std::size_t unit) const {
 
 bool MixtureRanks::asked_here() const { return setting_.is_stop_asked && setting_.is_stop_asked(); }
 
+// Rank 0's own failure must not leave the others waiting for it in a sum. One of another rank ends all.
+void MixtureRanks::try_own_share(const std::function<void()>& work) {
+    try {
+        work();
+    } catch (const CommError&) {
+        throw;
+    } catch (const Error&) {
+        if (comm_.rank() != 0) throw;
+        if (!failure_) failure_ = std::current_exception();
+    }
+}
+
 void MixtureRanks::turn() {
-    if (setting_.on_turn) setting_.on_turn();
+    if (setting_.on_turn) try_own_share(setting_.on_turn);
 }
 
 void MixtureRanks::give(Work work, std::int64_t number, const MixtureParameters& parameters) {
@@ -102,6 +116,7 @@ std::vector<std::int64_t> MixtureRanks::sum(std::vector<std::int64_t> cells) {
         std::this_thread::yield();
     }
     std::vector<std::int64_t> total = pending->take();
+    if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
     if (total.empty()) return total;  // not rank 0
     is_stop_asked_ = is_stop_asked_ || total.back() > 0;
     total.pop_back();
@@ -126,7 +141,9 @@ std::vector<std::int64_t> MixtureRanks::gradient_cells(const MixtureParameters& 
 
 BatchGradient MixtureRanks::gradient(const MixtureParameters& parameters, std::int64_t step) {
     give(Work::gradient, step, parameters);
-    const GradientSum total(setting_.shape, sum(gradient_cells(parameters, step)));
+    std::vector<std::int64_t> cells = GradientSum(setting_.shape).cells();
+    try_own_share([&] { cells = gradient_cells(parameters, step); });
+    const GradientSum total(setting_.shape, sum(std::move(cells)));
     const TrainedStep trained = total.step();
     if (trained.has_diverged) return {.step = trained, .gradient = {}};
     return {.step = trained, .gradient = total.mean()};
@@ -164,9 +181,11 @@ std::vector<std::int64_t> MixtureRanks::loss_cells(const MixtureParameters& para
 
 SplitLosses MixtureRanks::evaluate(const MixtureParameters& parameters, std::size_t split) {
     give(Work::evaluate, static_cast<std::int64_t>(split), parameters);
-    const std::vector<std::int64_t> cells = sum(loss_cells(parameters, split));
     const MixtureTexts& all = *setting_.splits.at(split);
     const std::size_t experts = setting_.shape.experts;
+    std::vector<std::int64_t> cells(all.size() * (2 + experts));
+    try_own_share([&] { cells = loss_cells(parameters, split); });
+    cells = sum(std::move(cells));
     SplitLosses result{.losses = {}, .gate = nn::Matrix(all.size(), experts)};
     for (std::size_t i = 0; i < all.size(); ++i) {
         const std::size_t at = i * (2 + experts);
@@ -202,11 +221,15 @@ std::vector<ClientResult> MixtureRanks::train_clients(const MixtureParameters& p
 
 RoundAverage MixtureRanks::round(const MixtureParameters& parameters, std::int64_t round) {
     give(Work::round, round, parameters);
-    std::vector<ClientResult> results = train_clients(parameters, round);
+    std::vector<ClientResult> results;
+    try_own_share([&] { results = train_clients(parameters, round); });
     const std::size_t asked = draw_round(*setting_.job.federated, setting_.job.seed, round).size();
-    while (results.size() < asked) {
+    std::size_t awaited = 0;
+    for (std::size_t i = 0; i < asked; ++i) awaited += is_mine(i) ? 0U : 1U;
+    while (awaited > 0) {
         while (auto message = comm_.receive()) {
             results.push_back(deserialize_client(message->bytes, setting_.shape));
+            --awaited;
         }
         turn();
         std::this_thread::yield();

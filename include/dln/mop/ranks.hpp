@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <vector>
 
@@ -56,7 +57,8 @@ class MixtureRanks {
         std::array<const MixtureTexts*, 3> splits;  ///< train, dev, test
         /// Whether this rank was asked to stop.
         std::function<bool()> is_stop_asked = {};
-        /// Called between pieces of work of this rank.
+        /// Called between pieces of work of this rank. What it throws on rank 0 comes out of the result under way, once
+        /// the other ranks have done their part: they can be given other work then.
         std::function<void()> on_turn = {};
     };
     /// Collective. Throws UsageError, the same on all ranks, when a client has no example.
@@ -90,6 +92,7 @@ class MixtureRanks {
     [[nodiscard]] std::vector<std::int64_t> sum(std::vector<std::int64_t> cells);
     [[nodiscard]] bool is_mine(std::size_t unit) const;
     void turn();
+    void try_own_share(const std::function<void()>& work);
     [[nodiscard]] bool asked_here() const;
 
     Communicator& comm_;
@@ -97,6 +100,7 @@ class MixtureRanks {
     BatchSampler batches_;
     std::vector<std::vector<std::size_t>> clients_;
     bool is_stop_asked_ = false;
+    std::exception_ptr failure_;  // rank 0's, of the work under way
 };
 
 }  // namespace dln::mop
