@@ -89,8 +89,12 @@ void MopDisplay::begin() const {
 }
 
 void MopDisplay::resumed(const mop::MopState& state, const std::vector<std::string>& skipped) {
-    for (const std::string& file : skipped) say("passed over: {}", file);
-    say("resumed after step {}", state.steps_done);
+    for (const std::string& reason : skipped) warned(reason);
+    say("resumed after step {} of {}", state.steps_done, job_.train.steps);
+}
+
+void MopDisplay::warned(const std::string& message) {
+    fmt::print(stderr, "dln: warning: {}\n", message);
 }
 
 void MopDisplay::taught_gate(double loss) {

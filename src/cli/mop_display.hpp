@@ -32,6 +32,7 @@ class MopDisplay : public mop::MopObserver {
     void evaluated_dev(const mop::MopState& state,
                        const mop::SplitSums& dev,
                        bool is_best) override;
+    void warned(const std::string& message) override;
     void finished(const mop::MopOutcome& outcome) const;
 
   private:

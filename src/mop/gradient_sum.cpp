@@ -1,5 +1,6 @@
 #include "mop/gradient_sum.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "dln/comm/fixed_point.hpp"
@@ -14,17 +15,13 @@ constexpr std::size_t kOtherCells = 3;
 
 bool is_sound(double value) { return std::isfinite(value) && std::abs(value) < kLargest; }
 
-bool is_sound(const LossGradient& unit) {
-    if (!is_sound(unit.loss.nll)) return false;
-    for (const nn::Matrix* part : unit.gradient.parts()) {
-        for (const float value : part->values) {
-            if (!is_sound(value)) return false;
-        }
-    }
-    return true;
-}
-
 }  // namespace
+
+bool is_sound(const MixtureParameters& parameters) {
+    return std::ranges::all_of(parameters.parts(), [](const nn::Matrix* part) {
+        return std::ranges::all_of(part->values, [](float value) { return is_sound(value); });
+    });
+}
 
 GradientSum::GradientSum(const MixtureShape& shape)
     : shape_(shape), cells_(zero_parameters(shape).size() + kOtherCells) {}
@@ -37,7 +34,7 @@ GradientSum::GradientSum(const MixtureShape& shape, std::vector<std::int64_t> ce
 
 void GradientSum::add(const LossGradient& unit) {
     const std::size_t others = cells_.size() - kOtherCells;
-    if (!is_sound(unit)) {
+    if (!is_sound(unit.loss.nll) || !is_sound(unit.gradient)) {
         ++cells_[others + 2];
         return;
     }

@@ -9,6 +9,9 @@
 
 namespace dln::mop {
 
+/// False when a number is not finite, or as large as none should be.
+[[nodiscard]] bool is_sound(const MixtureParameters& parameters);
+
 class GradientSum {
   public:
     explicit GradientSum(const MixtureShape& shape);

@@ -75,7 +75,8 @@ Interval perplexity_interval(const SplitLosses& losses,
     std::vector<double> nll;
     std::vector<double> tokens;
     for (std::size_t i = 0; i < losses.losses.size(); ++i) {
-        if (task != kAllTasks && task_of[i] != task) continue;
+        const bool is_counted = task == kAllTasks || task_of[i] == task;
+        if (!is_counted || !std::isfinite(losses.losses[i].nll)) continue;
         nll.push_back(losses.losses[i].nll);
         tokens.push_back(static_cast<double>(losses.losses[i].tokens));
     }

@@ -8,8 +8,10 @@
 
 #include "dln/mop/gate_training.hpp"
 #include "dln/store/failpoint.hpp"
+#include "dln/store/metrics_lines.hpp"
 #include "dln/text/utf8.hpp"
 
+#include "mop/gradient_sum.hpp"
 #include "mop/run_files.hpp"
 
 namespace dln::mop {
@@ -68,7 +70,7 @@ class MopTraining {
             state_ = read_mop_state(document);
             if (document.contains(kRunSeconds)) seconds_before_ = document.real(kRunSeconds);
             run_.truncate_metrics(state_.steps_done);
-            if (!is_last()) run_.remove_file("result.json");
+            if (!is_last()) go_on();
             run_.set_latest(state_.steps_done);
             prune();
             observer_.resumed(state_, loaded->skipped);
@@ -81,6 +83,20 @@ class MopTraining {
         if (!context_.job.federated) state_.adam = fresh_adam(context_.shape);
         evaluate_dev();
         save();
+    }
+
+    // Perhaps from a complete run with fewer steps, whose last one was evaluated on dev whatever eval_every says.
+    void go_on() {
+        run_.remove_file("result.json");
+        const MopTrainSpec& spec = context_.job.train;
+        if (state_.steps_done % spec.eval_every == 0 ||
+            !has_metrics_line(run_.metrics_path(), "dev", state_.steps_done)) {
+            return;
+        }
+        observer_.warned(
+            fmt::format("step {} was evaluated on dev because it was the last one then, beside "
+                        "/train/eval_every {}: a run of {} steps from the start may differ",
+                        state_.steps_done, spec.eval_every, spec.steps));
     }
 
     void stop_if_asked() {
@@ -113,6 +129,8 @@ class MopTraining {
             take_adam_step({.prompts = spec.prompts_rate, .gate = spec.gate_rate}, batch.gradient,
                            *state_.adam, state_.parameters);
         }
+        // Before they are saved: the newest step file is to be of use.
+        check_sound(!is_sound(state_.parameters), "train");
         ++state_.steps_done;
         state_.tokens += taken.tokens;
         document_.arrays["step/nll"] = Array::scalar(taken.nll);
@@ -129,9 +147,12 @@ class MopTraining {
         const std::int64_t good = std::max<std::int64_t>(saved_or_loaded(), 0);
         run_.write_file(kDivergedFile, diverged_json(step, split, good));
         throw DivergedError(fmt::format(
-            "{}: step {}: the loss on {} is no finite number any more. Step {} is the last good "
-            "one, and kept. The same job would come here again: lower /train/prompts_rate ({}) or "
-            "/train/gate_rate ({}), with another /run_dir.",
+            "{}: step {}: training has diverged: on {}, the loss or a parameter is no finite "
+            "number "
+            "any more, or beyond 1e6. Step {} is the last good one, and kept. The same job would "
+            "come here again: lower /train/prompts_rate ({}) or /train/gate_rate ({}), with "
+            "another "
+            "/run_dir.",
             context_.job.path, step, split, good, context_.job.train.prompts_rate,
             context_.job.train.gate_rate));
     }

@@ -45,7 +45,7 @@ struct GateTable {
                                    std::size_t tasks);
 
 /// 95 % interval of the perplexity of the texts of one task (or of all, with task == npos) by the percentile bootstrap
-/// over texts.
+/// over texts. As in sums_of, losses that are no finite number are left out.
 inline constexpr std::size_t kAllTasks = static_cast<std::size_t>(-1);
 [[nodiscard]] Interval perplexity_interval(const SplitLosses& losses,
                                            const std::vector<std::size_t>& task_of,

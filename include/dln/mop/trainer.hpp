@@ -29,6 +29,7 @@ class MopObserver {
     virtual void taught_gate(double loss) = 0;  ///< nats
     virtual void stepped(const MopState& state, const TrainedStep& step, double seconds) = 0;
     virtual void evaluated_dev(const MopState& state, const SplitSums& dev, bool is_best) = 0;
+    virtual void warned(const std::string& message) = 0;
 };
 
 struct MopContext {
@@ -44,7 +45,7 @@ struct MopOutcome {
     double seconds = 0.0;             ///< of all processes of the run
 };
 
-/// A loss is no finite number any more. The newest step file is the last good step; diverged.json says what happened.
+/// A loss or parameter is no finite number any more, or as large as none should be. The newest step file is the last good step; diverged.json says what happened.
 class DivergedError : public UsageError {
   public:
     using UsageError::UsageError;

@@ -46,6 +46,45 @@ TEST(WilsonInterval, RefusesMoreSuccessesThanTrials) {
     EXPECT_THROW((void)wilson_interval(2, 1), InternalError);
 }
 
+TEST(BootstrapRatio, OfEqualPairsIsTheirRatio) {
+    const std::vector<double> above(8, 3.0);
+    const std::vector<double> below(8, 2.0);
+    const Interval interval = bootstrap_ratio(above, below, 1);
+    EXPECT_EQ(interval.low, 1.5);
+    EXPECT_EQ(interval.high, 1.5);
+}
+
+TEST(BootstrapRatio, HoldsTheRatioOfSumsAndNotTheMeanOfRatios) {
+    // Ratio of sums 100 / 910; mean of ratios 0.55.
+    std::vector<double> above;
+    std::vector<double> below;
+    for (int i = 0; i < 50; ++i) {
+        above.insert(above.end(), {1.0, 9.0});
+        below.insert(below.end(), {1.0, 90.0});
+    }
+    const Interval interval = bootstrap_ratio(above, below, 1);
+    EXPECT_LT(interval.low, 10.0 / 91.0);
+    EXPECT_GT(interval.high, 10.0 / 91.0);
+    EXPECT_LT(interval.high, 0.2);
+}
+
+TEST(BootstrapRatio, OfAMeanIsAsWideAsTheNormalApproximation) {
+    std::vector<double> above;
+    for (int i = 0; i < 400; ++i) above.push_back(i % 2 == 0 ? 0.0 : 1.0);
+    const std::vector<double> below(400, 1.0);
+    const Interval interval = bootstrap_ratio(above, below, 7);
+    EXPECT_NEAR(interval.low, 0.5 - 1.96 * 0.025, 0.006);
+    EXPECT_NEAR(interval.high, 0.5 + 1.96 * 0.025, 0.006);
+    EXPECT_GT(bootstrap_ratio(above, below, 7, 0.8).low, interval.low);
+    EXPECT_EQ(bootstrap_ratio(above, below, 7).low, interval.low);
+}
+
+TEST(BootstrapRatio, KnowsNothingWithoutPairs) {
+    const Interval interval = bootstrap_ratio({}, {}, 1);
+    EXPECT_EQ(interval.low, 0.0);
+    EXPECT_EQ(interval.high, 0.0);
+}
+
 /// `both` examples that the two share, then those that only one of them got right.
 PairedTest compare(std::size_t both, std::size_t only_first, std::size_t only_second) {
     std::vector<bool> first(both, true);
