@@ -208,11 +208,12 @@ void print_result(const nlohmann::json& result) {
          {std::pair{"test_initial", "initial"}, std::pair{"test", "trained"}}) {
         if (!result.is_object() || !result.contains(key) || !result[key].is_object()) continue;
         std::string text;
-        for (const char* measure : {"accuracy", "log_likelihood"}) {
+        for (const char* measure : {"accuracy", "perplexity", "log_likelihood"}) {
             const auto found = result[key].find(measure);
             if (found == result[key].end() || !found->is_number()) continue;
             text += fmt::format(
-                ", {} {:.4f}", measure == std::string_view("accuracy") ? measure : "log-likelihood",
+                ", {} {:.4f}",
+                measure == std::string_view("log_likelihood") ? "log-likelihood" : measure,
                 found->get<double>());
         }
         fmt::print("test, {} prompt: {} examples{}\n", name,

@@ -283,7 +283,10 @@ class ProgramTest(unittest.TestCase):
         """Equal byte for byte: prompts, result, metrics, and every array of every step outside timing/."""
         self.expect_same_results(run, other)
         self.expect_same_files(run, other, "metrics.jsonl", "LATEST")
-        run, other = self.dir / run, self.dir / other
+        self.expect_same_steps(self.dir / run, self.dir / other)
+
+    def expect_same_steps(self, run, other):
+        """Every array of every step outside timing/; of run directories."""
         paths, others = step_paths(run), step_paths(other)
         self.assertEqual([p.name for p in paths], [p.name for p in others])
         self.assertTrue(paths)
