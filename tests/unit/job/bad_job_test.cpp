@@ -319,7 +319,7 @@ TEST_F(JobFixture, AliasAndNameTogetherAreRefused) {
 TEST_F(JobFixture, SeveralFaultsAreToldAtOnce) {
     EXPECT_EQ(
         fault(R"({"dta": {}, "network": {"layers": [{"prompt": "a", "few_shot": -1}]}})"),
-        "tiny.json: /dta: unknown field. Expected one of: name, seed, run_dir, keep, data, "
+        "tiny.json: /dta: unknown field. Expected one of: system, name, seed, run_dir, keep, data, "
         "classes, "
         "network, scoring, train, backend, backward_backend, embedding, budget. Did you mean "
         "\"data\"?\n"

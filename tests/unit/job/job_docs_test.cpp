@@ -106,6 +106,8 @@ TEST(JobDocs, ShippedJobsAreAcceptedWhereTheirFilesExist) {
             } catch (const UsageError& error) {
                 std::istringstream lines(error.what());
                 for (std::string line; std::getline(lines, line);) {
+                    // A long list of faults is cut short.
+                    if (line.starts_with("... and ")) continue;
                     EXPECT_THAT(line, HasSubstr("there is no file")) << path;
                 }
             }
