@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 
+import mop_quality
+
 JOBS = pathlib.Path(__file__).resolve().parent.parent.parent / "jobs"
 QUICK = "--quick" in sys.argv[1:]
 SEEDS = (1,) if QUICK else (1, 2, 3)
@@ -205,7 +207,7 @@ def main():
         return options[options.index(option) + 1] if option in options else None
 
     folder = pathlib.Path(given("--data")) if given("--data") else None
-    tasks = given("--tasks").split(",") if given("--tasks") else [*TASKS, MIXTURE]
+    tasks = given("--tasks").split(",") if given("--tasks") else [*TASKS, MIXTURE, *mop_quality.TARGETS]
     # In a folder that stays, runs that a kill interrupted go on, and those that are complete are not made again.
     runs = contextlib.nullcontext(given("--runs")) if given("--runs") else tempfile.TemporaryDirectory(prefix="dln-bench-")  # fmt: skip
     with runs as scratch:
@@ -218,6 +220,9 @@ def main():
         for task in tasks:
             if task == MIXTURE:
                 measure_mixture(mixed_data(polarity, scratch), scratch)
+                continue
+            if task in mop_quality.TARGETS:
+                mop_quality.measure(task, polarity, scratch, sys.modules[__name__], SEEDS, QUICK)
                 continue
             where = scratch if task == "polarity" else folder
             if where is None or not (where / f"{task}.test.jsonl").exists():
